@@ -1,0 +1,1 @@
+"""Waveform to feature matrix: audio, spectra, dynamics, normalisation, archives."""

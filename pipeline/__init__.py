@@ -1,0 +1,18 @@
+"""Keraldi: speech acoustic models with recurrent networks, one stage a module.
+
+Importing this package makes Keraldi's layers and models known to Keras, so that
+`keras.models.load_model("exp/x/final.keras")` works. TensorFlow itself is not imported
+here: the registration waits until something else imports Keras.
+"""
+
+import importlib
+from types import ModuleType
+
+import wrapt
+
+
+def _register(_keras: ModuleType) -> None:
+    importlib.import_module("pipeline.nnet")
+
+
+wrapt.register_post_import_hook(_register, "keras")

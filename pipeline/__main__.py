@@ -1,0 +1,117 @@
+"""The command line: `keraldi STAGE …`, which imports the chosen stage only."""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from cyclopts import App, CycloptsError
+
+from pipeline.stage import guarded
+
+# name of the command, where its function is, what it does
+STAGES = (
+    (
+        "validate",
+        "pipeline.validate:validate",
+        "check a data dir, list every fault; --fix mends",
+    ),
+    (
+        "extract",
+        "pipeline.extract:extract",
+        "waveforms -> features and CMVN statistics",
+    ),
+    ("lm", "pipeline.lm:lm", "training transcripts -> phone n-gram (ARPA)"),
+    (
+        "align",
+        "pipeline.align:align",
+        "one label a frame: from times, flat start or a model",
+    ),
+    (
+        "train",
+        "pipeline.train:train",
+        "features and alignments -> a recurrent acoustic model",
+    ),
+    ("decode", "pipeline.decode:decode", "features and a model -> phone sequences"),
+    (
+        "score",
+        "pipeline.score:score",
+        "hypotheses and references -> phoneme error rates",
+    ),
+    (
+        "results",
+        "pipeline.results:results",
+        "the table of all scored decode dirs, best first",
+    ),
+)
+PREPARE = (
+    ("mini", "pipeline.prepare:mini", "the embedded corpus, spoken by espeak"),
+    ("timit", "pipeline.prepare:timit", "TIMIT (LDC93S1), any case, SPHERE or RIFF"),
+    (
+        "speechocean762",
+        "pipeline.prepare:speechocean762",
+        "non-native English (OpenSLR 101)",
+    ),
+    ("fsdd", "pipeline.prepare:fsdd", "Free Spoken Digit Dataset"),
+)
+DATA = (
+    (
+        "subset",
+        "pipeline.data:subset",
+        "some of the utterances: first, last, shortest, by list",
+    ),
+    ("split", "pipeline.data:split", "N parts, no speaker in two of them"),
+    ("combine", "pipeline.data:combine", "several data dirs as one"),
+    (
+        "perturb",
+        "pipeline.data:perturb",
+        "copies at other speeds, as speakers of their own",
+    ),
+)
+
+
+def _version() -> str:
+    try:
+        return version("keraldi")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def build_app() -> App:
+    """Builds the command line; stages are named here and imported when chosen."""
+    app = App(
+        name="keraldi",
+        help="Phoneme recognisers from recurrent networks, a stage at a time.",
+        version=_version,
+    )
+    prepare = App(name="prepare", help="a raw corpus -> data dirs and a lang dir")
+    data = App(name="data", help="subset, split, combine or perturb data dirs")
+    for group, entries in ((prepare, PREPARE), (app, STAGES), (data, DATA)):
+        for name, target, summary in entries:
+            group.command(target, name=name, help=summary)
+    app.command(prepare)
+    app.command(data)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one stage.
+
+    Args:
+        arguments: the words after `keraldi`; those of the process when None.
+
+    Returns:
+        The exit status: 0 when all that was asked for is there, 2 after a mistake of the user's.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    app = build_app()
+    try:
+        command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=True)
+    except CycloptsError:
+        return 2
+    return guarded(
+        words[0] if words else "", lambda: command(*bound.args, **bound.kwargs)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

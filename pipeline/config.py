@@ -1,0 +1,107 @@
+"""Settings: YAML files checked against dataclasses, with the nearest name for a misspelt key."""
+
+import dataclasses
+import difflib
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from features.errors import ConfigError
+from features.files import write_text
+
+T = TypeVar("T")
+
+
+def _names_at(schema: type, location: tuple[int | str, ...]) -> list[str]:
+    """Lists the field names of the dataclass that holds the key at `location`."""
+    kind: Any = schema
+    for key in location[:-1]:
+        if isinstance(key, int):
+            kind = typing.get_args(kind)[0] if typing.get_args(kind) else kind
+        elif dataclasses.is_dataclass(kind):
+            hints = typing.get_type_hints(kind)
+            kind = hints.get(key, kind)
+        options = [a for a in typing.get_args(kind) if dataclasses.is_dataclass(a)]
+        if (
+            not dataclasses.is_dataclass(kind)
+            and len(options) == 1
+            and not isinstance(key, int)
+        ):
+            origin = typing.get_origin(kind)
+            kind = kind if origin in (list, tuple) else options[0]
+    return (
+        [f.name for f in dataclasses.fields(kind)]
+        if dataclasses.is_dataclass(kind)
+        else []
+    )
+
+
+def _describe(error: Any, schema: type, source: str) -> str:
+    """Turns one pydantic fault into one line with place and mend."""
+    place = ".".join(str(part) for part in error["loc"]) or "(top)"
+    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = _names_at(schema, error["loc"])
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        mend = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else f"known keys: {', '.join(sorted(known))}"
+        )
+        return f"{source}: unknown key {place!r}; {mend}"
+    return f"{source}: {place}: {error['msg']}, got {error['input']!r}"
+
+
+def check(values: Any, schema: type[T], *, source: str) -> T:
+    """Makes a `schema` from plain values.
+
+    Args:
+        values: what YAML or JSON gave: a mapping of names to values.
+        schema: a dataclass (its `__pydantic_config__` should forbid extra keys).
+        source: the file to name in messages.
+
+    Raises:
+        ConfigError: listing every unknown key (with the nearest known one) and wrong value.
+    """
+    try:
+        return TypeAdapter(schema).validate_python(values)
+    except ValidationError as error:
+        lines = [_describe(fault, schema, source) for fault in error.errors()]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def parse_yaml(path: str | Path) -> Any:
+    """Reads a YAML file into plain values; an empty file gives an empty mapping.
+
+    Raises:
+        ConfigError: the file is missing or is not YAML; names the line.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError):
+        raise ConfigError(
+            f"{path}: no such file; give the path of a YAML file"
+        ) from None
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f":{where.line + 1}" if where else ""
+        problem = getattr(error, "problem", None) or "cannot be read"
+        raise ConfigError(
+            f"{path}{line}: not YAML: {problem}; mend that line"
+        ) from None
+    return {} if values is None else values
+
+
+def load(path: str | Path, schema: type[T]) -> T:
+    """Reads a YAML file into a `schema`; see `check` and `parse_yaml` for the errors."""
+    return check(parse_yaml(path), schema, source=str(path))
+
+
+def save(path: str | Path, settings: Any) -> None:
+    """Writes a dataclass or mapping as YAML, keys in their order of definition."""
+    values = TypeAdapter(type(settings)).dump_python(settings, mode="json")
+    write_text(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))

@@ -1,0 +1,183 @@
+"""What every stage shares: stamps, accounting, progress, and how it ends."""
+
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from features.errors import DataError, KeraldiError
+from features.files import write_text
+
+T = TypeVar("T")
+
+_HASHED_BYTES = (
+    1 << 26
+)  # larger files are known by size and time: hashing would cost minutes
+_PLAIN_LINES = 10  # progress lines a loop leaves in a log file
+
+
+def note(message: str) -> None:
+    """Prints one line of progress or result to standard error, where logs look for it."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def fingerprint(path: Path) -> str:
+    """Identifies the content of a file: a hash, or size and time for files of many megabytes."""
+    state = path.stat()
+    if state.st_size > _HASHED_BYTES:
+        return f"size {state.st_size} time {state.st_mtime_ns}"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Stamp:
+    """What made an output: a stage, its settings, and the content of its inputs.
+
+    A stamp holds no times and no absolute paths, so that the same work gives the same
+    stamp, and a stage downstream can take the stamp of its input as an input.
+    """
+
+    path: Path
+    record: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        folder: str | Path,
+        stage: str,
+        *,
+        settings: Mapping[str, Any],
+        inputs: Iterable[str | Path],
+    ) -> "Stamp":
+        """Describes work about to be done.
+
+        Args:
+            folder: the output folder; the stamp is `folder/.stamps/STAGE.json`.
+            stage: name of the stage.
+            settings: everything that changes the output; must survive JSON.
+            inputs: files that are read; those that do not exist count as absent.
+        """
+        seen = {}
+        for item in inputs:
+            path = Path(item)
+            seen["/".join(path.parts[-3:])] = (
+                fingerprint(path) if path.is_file() else "absent"
+            )
+        record = {"stage": stage, "settings": dict(settings), "inputs": seen}
+        normal = json.loads(json.dumps(record, sort_keys=True, default=str))
+        return cls(Path(folder) / ".stamps" / f"{stage}.json", normal)
+
+    def matches(self, *outputs: str | Path) -> bool:
+        """Tells whether the same work was finished before and every output is still there."""
+        try:
+            old = json.loads(self.path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+            return False
+        return bool(old == self.record) and all(Path(o).exists() for o in outputs)
+
+    def write(self) -> None:
+        """Marks the work as finished; call it last."""
+        write_text(self.path, json.dumps(self.record, sort_keys=True, indent=1) + "\n")
+
+
+class Accounting:
+    """Counts what a stage kept and, by reason, what it left out."""
+
+    def __init__(self, noun: str = "utterances") -> None:
+        self._noun = noun
+        self.kept = 0
+        self.left_out: dict[str, list[str]] = {}
+
+    def keep(self, count: int = 1) -> None:
+        """Counts items that went through."""
+        self.kept += count
+
+    def leave_out(self, key: str, reason: str) -> None:
+        """Records that the item `key` was not used, and why."""
+        self.left_out.setdefault(reason, []).append(key)
+
+    @property
+    def total(self) -> int:
+        """All items seen."""
+        return self.kept + sum(len(keys) for keys in self.left_out.values())
+
+    def line(self) -> str:
+        """One sentence: kept N of M, and why the others were not."""
+        parts = [f"kept {self.kept} of {self.total} {self._noun}"]
+        for reason, keys in sorted(self.left_out.items()):
+            shown = ", ".join(keys[:5]) + (", …" if len(keys) > 5 else "")
+            parts.append(f"{len(keys)} left out: {reason} ({shown})")
+        return "; ".join(parts)
+
+
+def progress(items: Iterable[T], *, total: int, label: str) -> Iterator[T]:
+    """Passes items through and shows how far it is: a bar on a terminal, else a few lines."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
+        yield from track(
+            items, description=label, total=total, console=Console(stderr=True)
+        )
+        return
+    began = time.monotonic()
+    step = max(1, total // _PLAIN_LINES)
+    for count, item in enumerate(items, start=1):
+        yield item
+        if count % step == 0 or count == total:
+            note(f"{label}: {count} of {total}, {time.monotonic() - began:.1f} s")
+
+
+def _end(message: str, status: int) -> int:
+    note(message)
+    return status
+
+
+def guarded(name: str, call: Callable[[], object]) -> int:
+    """Runs a stage and turns how it ended into an exit status.
+
+    Args:
+        name: the stage, named in the message.
+        call: the stage with its arguments bound.
+
+    Returns:
+        0 when all that was asked for is there; 2 after a user's mistake, told in one
+        message without a traceback; 130 when interrupted. Other exceptions pass through:
+        they are bugs of ours and keep their traceback.
+    """
+    try:
+        call()
+    except KeraldiError as error:
+        return _end(f"keraldi {name}: error: {error}", 2)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            place = error.filename or os.getcwd()
+            return _end(
+                f"keraldi {name}: error: {place}: disk full; free some space and re-run",
+                2,
+            )
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
+            return _end(f"keraldi {name}: error: {error.filename}: {error.strerror}", 2)
+        raise
+    except KeyboardInterrupt:
+        return _end(
+            f"keraldi {name}: interrupted; the same command goes on from here", 130
+        )
+    return 0
+
+
+def require(*paths: str | Path, mend: str) -> None:
+    """Checks that files or folders exist.
+
+    Raises:
+        DataError: lists every absent one, and the `mend`.
+    """
+    absent = [path for path in paths if not Path(path).exists()]
+    if absent:
+        raise DataError.of(f"{path}: no such file or folder; {mend}" for path in absent)
