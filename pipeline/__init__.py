@@ -12,7 +12,7 @@ import wrapt
 
 
 def _register(_keras: ModuleType) -> None:
-    importlib.import_module("pipeline.nnet")
+    importlib.import_module("pipeline.nnet.network")
 
 
 wrapt.register_post_import_hook(_register, "keras")

@@ -1,0 +1,207 @@
+"""Audio of any kind: opened, checked, mixed to mono, resampled."""
+
+import io
+import os
+import struct
+import subprocess
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+import soxr
+
+from features.errors import AudioError
+
+_UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what programs write that stream WAV into a pipe
+_SPHERE_MAGIC = b"NIST_1A"
+
+
+def _riff_data_size(file: BinaryIO) -> tuple[int, int] | None:
+    """Bytes of samples that a RIFF header promises, and bytes that are there."""
+    head = file.read(12)
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return None
+    while len(chunk := file.read(8)) == 8:
+        name, size = struct.unpack("<4sI", chunk)
+        if name == b"data":
+            start = file.tell()
+            return size, file.seek(0, os.SEEK_END) - start
+        file.seek(size + size % 2, os.SEEK_CUR)
+    return None
+
+
+def _sphere_fields(file: BinaryIO) -> dict[str, str] | None:
+    """The fields of a NIST SPHERE header, and `bytes`, the size of what follows it."""
+    if file.read(8).strip() != _SPHERE_MAGIC:
+        return None
+    try:
+        size = int(file.read(8))
+    except ValueError:
+        return None
+    text = file.read(max(0, min(size, 1 << 16) - 16)).decode("latin-1")
+    rows = (line.split(maxsplit=2) for line in text.splitlines())
+    fields = {row[0]: row[2] for row in rows if len(row) == 3}
+    return {**fields, "bytes": str(file.seek(0, os.SEEK_END) - size)}
+
+
+def _check_sphere(fields: dict[str, str], name: str) -> None:
+    if "shorten" in fields.get("sample_coding", ""):
+        raise AudioError(
+            f"{name}: SPHERE compressed with shorten, which is not supported; "
+            "unpack it once with sph2pipe (from the LDC)"
+        )
+    needed = ("sample_count", "sample_n_bytes", "channel_count")
+    if all(fields.get(field, "").isdigit() for field in needed):
+        count, width, channels = (int(fields[field]) for field in needed)
+        if count * width * channels > int(fields["bytes"]):
+            raise AudioError(f"{name}: truncated: {fields['bytes']} bytes of samples where the "
+                             f"header promises {count * width * channels}; copy it again")  # fmt: skip
+
+
+def _check_whole(file: BinaryIO, name: str) -> None:
+    """Checks that a file holds what its header promises: libsndfile does not."""
+    if not file.read(1):
+        raise AudioError(f"{name}: empty file; remove it or copy it again")
+    file.seek(0)
+    sizes = _riff_data_size(file)
+    if sizes and sizes[0] not in _UNKNOWN_SIZES and sizes[1] < sizes[0]:
+        raise AudioError(
+            f"{name}: truncated: {sizes[1]} bytes of samples where the header promises "
+            f"{sizes[0]}; copy it again"
+        )
+    file.seek(0)
+    fields = _sphere_fields(file)
+    if fields is not None:
+        _check_sphere(fields, name)
+    file.seek(0)
+
+
+def check_samples(samples: np.ndarray, name: str) -> None:
+    """Checks a signal [S].
+
+    Raises:
+        AudioError: it has no samples, is not finite, or is silent throughout.
+    """
+    if not len(samples):
+        raise AudioError(f"{name}: no samples; remove it from the list")
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{name}: holds NaN or infinity; make the file again")
+    if not samples.any():
+        raise AudioError(
+            f"{name}: silent, every sample is zero; record it again or remove it"
+        )
+
+
+def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+    """Changes the sampling rate of [S] float32 samples with soxr's best quality but one."""
+    if from_hz == to_hz:
+        return samples
+    return soxr.resample(samples, from_hz, to_hz, quality="HQ")
+
+
+def _decode(
+    file: BinaryIO, name: str, start: float, end: float | None
+) -> tuple[np.ndarray, int]:
+    """Mono samples from `start` to `end` seconds, and the rate."""
+    _check_whole(file, name)
+    try:
+        with soundfile.SoundFile(file) as sound:
+            rate = sound.samplerate
+            total = sound.frames
+            first, last = round(start * rate), (
+                total if end is None else round(end * rate)
+            )
+            if first >= total and total:
+                raise AudioError(
+                    f"{name}: {total / rate:.3f} s long, but a segment begins at {start:.3f} s; "
+                    "mend segments"
+                )
+            if first:
+                sound.seek(first)
+            wanted = max(0, min(last, total) - first)
+            samples = sound.read(wanted, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        reason = (
+            str(error).removeprefix("Error opening ").split(": ", 1)[-1].rstrip(".")
+        )
+        raise AudioError(
+            f"{name}: cannot be read as audio ({reason}); convert it to WAV"
+        ) from None
+    if len(samples) < wanted:
+        raise AudioError(
+            f"{name}: truncated: {len(samples)} of {wanted} samples; copy it again"
+        )
+    return samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0], rate
+
+
+def run_pipe(command: str) -> io.BytesIO:
+    """Runs a `wav.scp` command with the shell and takes what it prints.
+
+    Raises:
+        AudioError: it fails; what it said is part of the message.
+    """
+    done = subprocess.run(command, shell=True, capture_output=True, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [
+            "no message"
+        ]
+        raise AudioError(
+            f"command {command!r}: exit status {done.returncode}: {said[0]}; mend it"
+        )
+    return io.BytesIO(done.stdout)
+
+
+def read_audio(
+    source: str | os.PathLike[str],
+    *,
+    rate_hz: int | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    allow_pipes: bool = False,
+) -> tuple[np.ndarray, int]:
+    """Reads audio as mono samples: WAV, FLAC, OGG, MP3, NIST SPHERE, or a command's output.
+
+    Args:
+        source: a path, or as in `wav.scp` a command that ends in `|`.
+        rate_hz: the rate wanted; that of the file when None.
+        start, end: the part wanted, in seconds; all of it by default.
+        allow_pipes: whether a command may be run.
+
+    Returns:
+        [S] float32 in [-1, 1], channels averaged, and the rate in Hz they had in the file
+        (they come back at `rate_hz`).
+
+    Raises:
+        AudioError: the file is missing, empty, truncated, silent, not finite or no audio, or
+            a command is not allowed or fails.
+    """
+    name = os.fspath(source).strip()
+    if name.endswith("|"):
+        if not allow_pipes:
+            raise AudioError(f"{name!r} is a command; --allow-pipes lets it run")
+        samples, rate = _decode(run_pipe(name[:-1]), name, start, end)
+    else:
+        try:
+            with open(name, "rb") as file:
+                samples, rate = _decode(file, name, start, end)
+        except FileNotFoundError:
+            raise AudioError(f"{name}: no such file; mend wav.scp") from None
+        except IsADirectoryError:
+            raise AudioError(f"{name}: a folder, not a file; mend wav.scp") from None
+        except PermissionError:
+            raise AudioError(
+                f"{name}: no permission to read it; change it with chmod"
+            ) from None
+    check_samples(samples, name)
+    return (samples if rate_hz is None else resample(samples, rate, rate_hz)), rate
+
+
+def audio_duration(path: str | os.PathLike[str]) -> float:
+    """Length of an audio file in seconds, by its header; AudioError when it has none."""
+    try:
+        return float(soundfile.info(Path(path)).duration)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise AudioError(
+            f"{path}: cannot be read as audio ({error}); convert it to WAV"
+        ) from None

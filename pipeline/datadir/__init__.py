@@ -1,0 +1,1 @@
+"""Kaldi data dirs, lang dirs, phone tables and time marks."""

@@ -1,0 +1,54 @@
+"""Kaldi's text tables: one key and its value a line, sorted in the C locale."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from features.errors import DataError
+from features.files import write_text
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """Reads the lines of a UTF-8 text file.
+
+    Raises:
+        DataError: the file is missing, or a line is not UTF-8; names file and line.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        raise DataError(f"{path}: no such file; run the stage that makes it") from None
+    try:
+        return content.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{path}:{line}: not UTF-8; convert the file to UTF-8"
+        ) from None
+
+
+def read_table(path: str | Path) -> dict[str, str]:
+    """Reads `key value…` lines; a key alone gives an empty value.
+
+    Returns:
+        Values by key, in the order of the file.
+
+    Raises:
+        DataError: the file is missing or not UTF-8, a line is empty, or a key comes twice.
+    """
+    table: dict[str, str] = {}
+    for number, line in enumerate(read_lines(path), start=1):
+        key, *rest = line.split(maxsplit=1)[:2] if line.strip() else [""]
+        if not key:
+            raise DataError(f"{path}:{number}: empty line; remove it")
+        if key in table:
+            raise DataError(
+                f"{path}:{number}: key {key!r} comes twice; remove one of its lines"
+            )
+        table[key] = rest[0].rstrip() if rest else ""
+    return table
+
+
+def write_table(path: str | Path, table: Mapping[str, str]) -> None:
+    """Writes `key value` lines sorted in the C locale, whole or not at all."""
+    rows = sorted(table.items(), key=lambda item: item[0].encode())
+    write_text(path, "".join(f"{key} {value}".rstrip() + "\n" for key, value in rows))

@@ -1,0 +1,1 @@
+"""From posteriors to phone sequences: n-gram models, Viterbi, forced alignment, CTC."""

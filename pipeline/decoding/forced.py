@@ -1,0 +1,194 @@
+"""Forced alignment: the best path of a known transcript through posteriors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numba
+import numpy as np
+
+from features.errors import DataError
+
+Variants = Sequence[Sequence[int]]
+
+
+@dataclass
+class _Graph:
+    """Nodes in topological order: one for every frame that a phone must last.
+
+    Attributes:
+        labels: what a node is heard as.
+        repeats: whether a node may last.
+        links: nodes that may come before each; -1 is the start.
+    """
+
+    labels: list[int] = field(default_factory=list)
+    repeats: list[bool] = field(default_factory=list)
+    links: list[list[int]] = field(default_factory=list)
+
+    def chain(
+        self, phones: Sequence[int], before: list[int], states: int, length: int
+    ) -> int:
+        """Adds phones in a row behind the nodes `before`; returns the last node."""
+        for phone in phones:
+            for copy in range(length):
+                state = min(copy * states // length, states - 1)
+                following = min((copy + 1) * states // length, states)
+                self.labels.append(phone * states + state)
+                self.repeats.append(copy == length - 1 or following > state)
+                self.links.append(before)
+                before = [len(self.labels) - 1]
+        return before[0]
+
+
+_START = -1
+
+
+def _build(
+    words: Sequence[Variants], silence: int | None, states: int, length: int
+) -> tuple[_Graph, list[int]]:
+    """The graph of a transcript, silence optional between words; and its last nodes."""
+    graph = _Graph()
+    exits = [_START]
+    for variants in words:
+        if silence is not None:
+            exits = [*exits, graph.chain([silence], exits, states, length)]
+        exits = [graph.chain(variant, exits, states, length) for variant in variants]
+    if silence is not None:
+        exits = [*exits, graph.chain([silence], exits, states, length)]
+    return graph, exits
+
+
+@numba.njit(cache=True)
+def _best_path(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    repeats: np.ndarray,
+    links: np.ndarray,
+    exits: np.ndarray,
+) -> np.ndarray:
+    """Node of every frame; the first is -1 when no path fits. Links are padded with -2."""
+    frames, nodes = scores.shape[0], labels.shape[0]
+    best = np.full(nodes, -np.inf)
+    came = np.full((frames, nodes), -1, np.int32)
+    for node in range(nodes):
+        for link in links[node]:
+            if link == -1:
+                best[node] = scores[0, labels[node]]
+    for time in range(1, frames):
+        new = np.full(nodes, -np.inf)
+        for node in range(nodes):
+            value, source = -np.inf, -1
+            if repeats[node]:
+                value, source = best[node], node
+            for link in links[node]:
+                if link >= 0 and best[link] > value:
+                    value, source = best[link], link
+            new[node] = value + scores[time, labels[node]]
+            came[time, node] = source
+        best = new
+    path = np.full(frames, -1, np.int32)
+    top, node = -np.inf, -1
+    for candidate in exits:
+        if candidate >= 0 and best[candidate] > top:
+            top, node = best[candidate], candidate
+    if node < 0:
+        return path
+    for time in range(frames - 1, -1, -1):
+        path[time] = node
+        node = came[time, node]
+    return path
+
+
+def _padded(links: list[list[int]]) -> np.ndarray:
+    widest = max(map(len, links))
+    return np.array([row + [-2] * (widest - len(row)) for row in links], np.int32)
+
+
+def align_transcript(
+    log_likelihoods: np.ndarray,
+    words: Sequence[Variants],
+    *,
+    silence: int | None,
+    states_per_phone: int = 1,
+    min_frames: int = 1,
+) -> np.ndarray:
+    """The best labels of the frames of a known transcript.
+
+    Args:
+        log_likelihoods: [T, V * states] float32.
+        words: for every word its variants, each as phone ids.
+        silence: phone that may stand between words and at both ends; None nowhere.
+        states_per_phone: states, walked from first to last.
+        min_frames: frames a phone lasts at least.
+
+    Returns:
+        [T] int32 state ids, phone * states + state.
+
+    Raises:
+        DataError: the transcript is empty, or longer than the frames.
+    """
+    if not words and silence is None:
+        raise DataError("the transcript is empty; add its words to text")
+    length = max(states_per_phone, min_frames)
+    graph, exits = _build(words, silence, states_per_phone, length)
+    labels = np.array(graph.labels, np.int32)
+    path = _best_path(
+        np.ascontiguousarray(log_likelihoods, np.float32),
+        labels,
+        np.array(graph.repeats),
+        _padded(graph.links),
+        np.array(exits, np.int32),
+    )
+    if path[0] < 0:
+        shortest = sum(min(map(len, variants)) for variants in words) * length
+        raise DataError(
+            f"its {shortest // length} phones need at least {shortest} frames, it has "
+            f"{len(path)}; lower min_frames or remove the utterance"
+        )
+    return labels[path]
+
+
+def align_ctc(log_probs: np.ndarray, phones: Sequence[int]) -> np.ndarray:
+    """The best labels of the frames of a known sequence by a CTC model.
+
+    Frames of blanks go half to the phone before and half to the phone after them.
+
+    Args:
+        log_probs: [T, V + 1], the blank last.
+        phones: ids in order.
+
+    Returns:
+        [T] int32 phone ids.
+
+    Raises:
+        DataError: the sequence is empty, or longer than the frames.
+    """
+    if not phones:
+        raise DataError("the transcript is empty; add its words to text")
+    blank = log_probs.shape[1] - 1
+    labels = [blank]
+    links = [[_START]]
+    for number, phone in enumerate(phones):
+        last_phone, last_blank = len(labels) - 2, len(labels) - 1
+        behind = [last_blank] + ([_START] if number == 0 else [])
+        if number and phones[number - 1] != phone:
+            behind.append(last_phone)
+        labels += [phone, blank]
+        links += [behind, [len(labels) - 2]]
+    table = np.array(labels, np.int32)
+    path = _best_path(
+        np.ascontiguousarray(log_probs, np.float32),
+        table,
+        np.ones(len(labels), np.bool_),
+        _padded(links),
+        np.array([len(labels) - 1, len(labels) - 2], np.int32),
+    )
+    if path[0] < 0:
+        raise DataError(
+            f"its {len(phones)} phones need more frames than the {len(path)} it has; "
+            "remove the utterance"
+        )
+    spoken = np.flatnonzero(table[path] != blank)
+    middles = (spoken[1:] + spoken[:-1] + 1) // 2
+    nearest = np.searchsorted(middles, np.arange(len(path)), side="right")
+    return table[path][spoken[nearest]]

@@ -1,0 +1,278 @@
+"""Stage extract: audio -> features, CMVN statistics and lengths, in the data dir itself."""
+
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from features.archive import ArchiveWriter
+from features.audio import read_audio, resample
+from features.augment import speed
+from features.errors import AudioError, ConfigError, DataError
+from features.normalize import CmvnStats
+from features.spectral import FeatureOptions, compute_features
+from pipeline.config import load, save
+from pipeline.datadir.datadir import DataDir, read_datadir
+from pipeline.datadir.tables import read_table, write_table
+from pipeline.stage import Accounting, Stamp, note, progress
+
+_BLOCK = 32  # utterances a worker is given at a time
+_AHEAD = 2  # blocks under way for every worker: enough to keep it busy, few to hold
+_SLOWEST, _FASTEST = 0.5, 2.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One utterance to make features of; times in seconds."""
+
+    utt: str
+    source: str
+    start: float
+    end: float | None
+    speed: float
+
+
+@dataclass
+class Result:
+    """What became of an utterance.
+
+    Attributes:
+        features: [T, F] float32; None when `fault` says why not.
+        duration: seconds of audio, after a change of speed.
+        rate_hz: of the audio file.
+        fault: what is wrong and the mend, or empty.
+    """
+
+    utt: str
+    features: np.ndarray | None = None
+    duration: float = 0.0
+    rate_hz: int = 0
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How audio is read: the features wanted, and what is allowed."""
+
+    options: FeatureOptions
+    allow_pipes: bool
+    rate: Literal["resample", "refuse"]
+
+
+def make_jobs(data: DataDir) -> list[Job]:
+    """Lists the utterances with the audio they are cut from, in their sorted order.
+
+    Raises:
+        DataError: an utterance has no recording, or a speed is out of range.
+    """
+    path = Path(data.path) / "utt2speed"
+    speeds = {u: float(v) for u, v in read_table(path).items()} if path.exists() else {}
+    faults, jobs = [], []
+    for utt in data.utterances:
+        segment = data.segments.get(utt) if data.segments is not None else None
+        recording = segment.recording if segment else utt
+        if recording not in data.wav:
+            faults.append(
+                f"{data.path}/wav.scp: no recording {recording!r} for utterance {utt!r}; "
+                "add it, or keraldi validate --fix removes the utterance"
+            )
+            continue
+        factor = speeds.get(utt, 1.0)
+        if not _SLOWEST <= factor <= _FASTEST:
+            faults.append(
+                f"{path}: {utt!r}: speed {factor}: expected {_SLOWEST} to {_FASTEST}"
+            )
+        end = segment.end if segment and segment.end >= 0 else None
+        jobs.append(
+            Job(
+                utt, data.wav[recording], segment.start if segment else 0.0, end, factor
+            )
+        )
+    if faults:
+        raise DataError.of(faults)
+    return jobs
+
+
+def _extract_one(job: Job, reading: Reading) -> Result:
+    """Makes one utterance's features."""
+    wanted = reading.options.rate_hz
+    try:
+        samples, rate = read_audio(
+            job.source, start=job.start, end=job.end, allow_pipes=reading.allow_pipes
+        )
+        if rate != wanted and reading.rate == "refuse":
+            raise AudioError(
+                f"{job.source}: {rate} Hz where features want {wanted} Hz; set rate_hz to it, "
+                "or leave out --rate refuse"
+            )
+        samples = speed(resample(samples, rate, wanted), job.speed, wanted)
+        frames = compute_features(np.ascontiguousarray(samples), reading.options)
+    except DataError as error:
+        return Result(job.utt, fault=str(error))
+    return Result(job.utt, frames, len(samples) / wanted, rate)
+
+
+def _extract_block(jobs: tuple[Job, ...], reading: Reading) -> list[Result]:
+    with threadpool_limits(limits=1):
+        return [_extract_one(job, reading) for job in jobs]
+
+
+def _results(jobs: Iterable[Job], reading: Reading, nj: int) -> Iterator[Result]:
+    """Results in the order of the jobs, from `nj` processes, few of them held at a time."""
+    blocks = (
+        itertools.batched(jobs, _BLOCK)
+        if hasattr(itertools, "batched")
+        else _batched(jobs)
+    )
+    if nj == 1:
+        for block in blocks:
+            yield from _extract_block(block, reading)
+        return
+    with ProcessPoolExecutor(nj, mp_context=get_context("spawn")) as pool:
+        yield from _in_order(pool, blocks, reading, nj * _AHEAD)
+
+
+def _batched(jobs: Iterable[Job]) -> Iterator[tuple[Job, ...]]:
+    stream = iter(jobs)
+    while block := tuple(itertools.islice(stream, _BLOCK)):
+        yield block
+
+
+def _in_order(
+    pool: Executor, blocks: Iterable[tuple[Job, ...]], reading: Reading, ahead: int
+) -> Iterator[Result]:
+    waiting: deque[Future[list[Result]]] = deque()
+    for block in blocks:
+        waiting.append(pool.submit(_extract_block, block, reading))
+        if len(waiting) > ahead:
+            yield from waiting.popleft().result()
+    while waiting:
+        yield from waiting.popleft().result()
+
+
+@dataclass
+class Tables:
+    """What extract gathers while features stream past."""
+
+    stats: dict[str, CmvnStats] = field(default_factory=dict)
+    frames: dict[str, str] = field(default_factory=dict)
+    durations: dict[str, str] = field(default_factory=dict)
+    resampled: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def add(self, result: Result, speaker: str) -> None:
+        """Adds one utterance that has features."""
+        frames = result.features
+        if frames is None:
+            raise DataError(result.fault)
+        new = CmvnStats.from_frames(frames)
+        self.stats[speaker] = (
+            self.stats[speaker] + new if speaker in self.stats else new
+        )
+        self.frames[result.utt] = str(len(frames))
+        self.durations[result.utt] = f"{result.duration:.4f}"
+
+
+def _write_features(
+    data: DataDir,
+    jobs: list[Job],
+    reading: Reading,
+    *,
+    nj: int,
+    compress: bool,
+    skip_bad: bool,
+) -> tuple[Tables, Accounting]:
+    """Streams features into the archive; nothing appears when an utterance is bad.
+
+    Raises:
+        DataError: lists every bad utterance (unless they are to be left out).
+    """
+    folder, tables, accounting = Path(data.path), Tables(), Accounting()
+    results = progress(
+        _results(jobs, reading, nj), total=len(jobs), label=f"extract {folder}"
+    )
+    with ArchiveWriter(
+        folder / "feats.ark", folder / "feats.scp", compress=compress
+    ) as writer:
+        for result in results:
+            if result.features is None:
+                tables.faults.append(
+                    f"{folder}: utterance {result.utt!r}: {result.fault}"
+                )
+                accounting.leave_out(result.utt, "bad audio")
+                continue
+            writer.write(result.utt, result.features)
+            tables.add(result, data.utt2spk[result.utt])
+            tables.resampled += result.rate_hz != reading.options.rate_hz
+            accounting.keep()
+        if tables.faults and not (skip_bad and accounting.kept):
+            raise DataError.of(
+                [*tables.faults, "--skip-bad leaves such utterances out"]
+            )
+    return tables, accounting
+
+
+def extract(
+    data: str,
+    *,
+    config: str | None = None,
+    nj: int = 1,
+    allow_pipes: bool = False,
+    rate: Literal["resample", "refuse"] = "resample",
+    compress: bool = False,
+    skip_bad: bool = False,
+) -> None:
+    """Makes the features of a data dir, with CMVN statistics and lengths.
+
+    Args:
+        data: data dir; features and tables are written into it.
+        config: YAML file of feature settings; the defaults when absent.
+        nj: processes.
+        allow_pipes: whether commands in wav.scp may be run.
+        rate: what to do with audio of another rate than the features': resample or refuse.
+        compress: write Kaldi's compressed archives, a quarter of the size.
+        skip_bad: leave bad audio out, counted and named, instead of stopping.
+    """
+    if nj < 1:
+        raise ConfigError(f"--nj: expected at least 1, got {nj}")
+    options = load(config, FeatureOptions) if config else FeatureOptions()
+    reading = Reading(options, allow_pipes, rate)
+    folder = Path(data)
+    stamp = Stamp.of(
+        folder,
+        "extract",
+        settings={"features": asdict(options), "rate": rate, "compress": compress},
+        inputs=[folder / n for n in ("wav.scp", "segments", "utt2spk", "utt2speed")],
+    )
+    outputs = [
+        folder / n for n in ("feats.scp", "cmvn.scp", "utt2num_frames", "features.yaml")
+    ]
+    if stamp.matches(*outputs):
+        note(f"extract: {folder} is up to date")
+        return
+    tables_of = read_datadir(folder)
+    jobs = make_jobs(tables_of)
+    if not jobs:
+        raise DataError(f"{folder}/utt2spk: no utterances; run keraldi prepare")
+    tables, accounting = _write_features(
+        tables_of, jobs, reading, nj=nj, compress=compress, skip_bad=skip_bad
+    )
+    with ArchiveWriter(folder / "cmvn.ark", folder / "cmvn.scp") as writer:
+        for speaker in sorted(tables.stats, key=str.encode):
+            writer.write(speaker, tables.stats[speaker].matrix)
+    write_table(folder / "utt2num_frames", tables.frames)
+    write_table(folder / "utt2dur", tables.durations)
+    save(folder / "features.yaml", options)
+    stamp.write()
+    for fault in tables.faults:
+        note(f"extract: left out: {fault}")
+    if tables.resampled:
+        note(f"extract: {tables.resampled} files resampled to {options.rate_hz} Hz")
+    note(f"extract: {folder}: {accounting.line()}")

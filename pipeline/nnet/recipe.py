@@ -1,0 +1,44 @@
+"""What a finished model carries beside its weights, so that it can be used alone."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from features.frontend import FrontendOptions
+from features.spectral import FeatureOptions
+from pipeline.config import check
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What inference needs to know.
+
+    Attributes:
+        phones: symbols of the phone table, in order.
+        features: how the features were made.
+        frontend: what is done to them before the network.
+        objective: framewise or CTC; with CTC the last output is the blank.
+        states: HMM states a phone.
+        label_delay: network frames by which outputs come late.
+        log_priors: natural log of each state's share of the training frames (empty: CTC).
+        global_cmvn: statistics for `cmvn: global`, Kaldi's [2, F + 1], or None.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    phones: list[str]
+    features: FeatureOptions
+    frontend: FrontendOptions
+    objective: Literal["framewise", "ctc"]
+    states: int
+    label_delay: int
+    log_priors: list[float]
+    global_cmvn: list[list[float]] | None
+
+    def to_values(self) -> dict[str, Any]:
+        """Plain values that survive JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any], *, source: str) -> "Recipe":
+        """Checks plain values, as a loaded model holds them; ConfigError names a wrong one."""
+        return check(values, cls, source=source)

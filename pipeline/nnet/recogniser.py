@@ -1,0 +1,172 @@
+"""A finished model at work: features of a data dir in, log-posteriors out."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from features.errors import DataError
+from features.frontend import FrontendOptions
+from features.normalize import CmvnStats
+from features.spectral import FeatureOptions
+from pipeline.config import load
+from pipeline.datadir.datadir import DataDir
+from pipeline.datadir.phones import PhoneTable
+from pipeline.nnet.batches import pad
+from pipeline.nnet.examples import FeatureSource
+from pipeline.nnet.network import AcousticModel
+from pipeline.nnet.recipe import Recipe
+
+_ROWS = 32  # utterances run together
+_WINDOW = 16 * _ROWS  # utterances sorted by length among each other
+
+
+class Recogniser:
+    """A network and its recipe.
+
+    Args:
+        model: the network.
+        recipe: phones, features, front end, priors.
+        source: the file it came from, named in messages.
+    """
+
+    def __init__(self, model: AcousticModel, recipe: Recipe, *, source: str) -> None:
+        self.model = model
+        self.recipe = recipe
+        self._source = source
+        self.phones = PhoneTable(tuple(recipe.phones))
+        self.log_priors = np.array(recipe.log_priors, np.float32)
+        self._run = tf.function(
+            lambda frames, mask: model(frames, mask=mask, training=False),
+            input_signature=[
+                tf.TensorSpec([None, None, model.input_dim], tf.float32),
+                tf.TensorSpec([None, None], tf.bool),
+            ],
+        )
+
+    @property
+    def features(self) -> FeatureOptions:
+        """How features must be made."""
+        return self.recipe.features
+
+    @property
+    def frontend(self) -> FrontendOptions:
+        """What is done to features before the network."""
+        return self.recipe.frontend
+
+    @property
+    def objective(self) -> str:
+        """`framewise` or `ctc`."""
+        return self.recipe.objective
+
+    @property
+    def states_per_phone(self) -> int:
+        """HMM states of each phone."""
+        return self.recipe.states
+
+    @property
+    def frame_shift(self) -> float:
+        """Seconds from one row of posteriors to the next."""
+        return self.features.frame_shift_ms * self.frontend.skip / 1000.0
+
+    def check_data(self, path: str | Path, phones: PhoneTable | None = None) -> None:
+        """Checks that a data dir's features, and a phone table, are those of training.
+
+        Raises:
+            DataError: names each setting or phone that differs.
+        """
+        settings = Path(path) / "features.yaml"
+        if not settings.exists():
+            raise DataError(f"{settings}: no such file; run keraldi extract {path}")
+        found, wanted = asdict(load(settings, FeatureOptions)), asdict(self.features)
+        faults = [
+            f"{settings}: {name} is {found[name]!r} but {self._source} was trained with "
+            f"{wanted[name]!r}; extract again with the training's settings"
+            for name in wanted
+            if found[name] != wanted[name]
+        ]
+        if phones is not None and phones.symbols != self.phones.symbols:
+            faults.append(self._phone_fault(phones))
+        if faults:
+            raise DataError.of(faults)
+
+    def _phone_fault(self, phones: PhoneTable) -> str:
+        new = sorted(set(phones.symbols) - set(self.phones.symbols))
+        gone = sorted(set(self.phones.symbols) - set(phones.symbols))
+        what = f"unknown to the model: {' '.join(new) or 'none'}; absent: {' '.join(gone) or 'none'}"
+        if not new and not gone:
+            what = "the same symbols in another order"
+        return f"phone table differs from that of {self._source}: {what}; give its own lang dir"
+
+    def inputs(self, data: DataDir) -> Iterator[tuple[str, np.ndarray]]:
+        """Yields each utterance's network input [T, F] float32."""
+        stats = self.recipe.global_cmvn
+        source = FeatureSource(
+            data,
+            self.frontend,
+            global_stats=None if stats is None else CmvnStats(np.array(stats)),
+        )
+        return ((utt, source.load(utt)) for utt in data.utterances)
+
+    def _posteriors(self, rows: list[np.ndarray]) -> Iterator[np.ndarray]:
+        delay = self.recipe.label_delay
+        longer = [
+            np.concatenate([row, np.repeat(row[-1:], delay, axis=0)]) for row in rows
+        ]
+        mask = pad([np.ones(len(row), bool) for row in longer], False)
+        outputs = self._run(pad(longer, 0.0), mask).numpy()
+        for row, output in zip(rows, outputs, strict=True):
+            yield output[delay : delay + len(row)]
+
+    def log_posteriors(
+        self, utterances: Iterable[tuple[str, np.ndarray]]
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """Runs the network over utterances, several at a time, in a flat amount of memory.
+
+        Args:
+            utterances: names and network inputs [T, F] float32, T >= 1.
+
+        Yields:
+            Each name, in the given order, and its log-posteriors [T, S] float32 (with CTC
+            [T, V + 1], the blank last).
+        """
+        stream = iter(utterances)
+        while window := list(itertools.islice(stream, _WINDOW)):
+            order = sorted(range(len(window)), key=lambda i: len(window[i][1]))
+            done: dict[int, np.ndarray] = {}
+            for start in range(0, len(order), _ROWS):
+                chosen = order[start : start + _ROWS]
+                outputs = self._posteriors([window[i][1] for i in chosen])
+                done.update(zip(chosen, outputs, strict=True))
+            for index, (utt, _) in enumerate(window):
+                yield utt, done[index]
+
+
+def load_recogniser(model_dir: str | Path) -> Recogniser:
+    """Loads `final.keras` of a model dir with all it needs, without unsafe loading.
+
+    Raises:
+        DataError: the file is missing, damaged or not one of Keraldi's.
+    """
+    path = Path(model_dir) / "final.keras"
+    if not path.exists():
+        raise DataError(
+            f"{path}: no such file; run keraldi train --out {model_dir} to its end"
+        )
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"{path}: cannot be loaded ({reason}); train it again"
+        ) from None
+    if not isinstance(model, AcousticModel):
+        raise DataError(
+            f"{path}: holds a {type(model).__name__}, not an acoustic model of Keraldi"
+        )
+    recipe = Recipe.from_values(model.recipe, source=str(path))
+    return Recogniser(model, recipe, source=str(path))

@@ -1,0 +1,117 @@
+"""Recurrent layers by Keras's conventions, run by the engine."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pipeline.nnet.recurrent.cells import Cell, GRUCell, LSTMPCell, SimpleRNNCell
+from pipeline.nnet.recurrent.engine import Tensors, run
+
+_RNN_ARGUMENTS = (
+    "return_sequences",
+    "return_state",
+    "go_backwards",
+    "stateful",
+    "unroll",
+    "zero_output_for_mask",
+    "activity_regularizer",
+    "name",
+    "dtype",
+    "trainable",
+)
+
+
+class Recurrent(keras.layers.RNN):
+    """A cell over time: what `keras.layers.RNN` promises, done by the engine.
+
+    Inputs are [B, T, F], outputs [B, T, N] with `return_sequences`, else [B, N]; a mask
+    [B, T] leaves the state as it is on masked frames.
+
+    Args:
+        units: cells N.
+        **kwargs: arguments of `keras.layers.RNN` and of the layer's cell.
+    """
+
+    cell_class: type[Cell]
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        outer = {k: kwargs.pop(k) for k in _RNN_ARGUMENTS if k in kwargs}
+        inner = {"dtype": outer["dtype"]} if "dtype" in outer else {}
+        super().__init__(
+            self.cell_class(units, name="cell", **inner, **kwargs), **outer
+        )
+
+    def inner_loop(
+        self,
+        sequences: tf.Tensor,
+        initial_state: Any,
+        mask: Any,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
+        """Runs the engine: inputs [B, T, F] to last output, all outputs [B, T, N], states."""
+        inputs = tf.transpose(sequences, [1, 0, 2])  # [T, B, F]
+        if mask is not None:
+            mask = tf.transpose(tf.cast(mask, tf.bool))  # [T, B]
+            inputs = tf.where(mask[..., None], inputs, tf.zeros([], inputs.dtype))
+        if self.go_backwards:
+            inputs = tf.reverse(inputs, [0])
+            mask = None if mask is None else tf.reverse(mask, [0])
+        cell = self.cell
+        outputs, states = run(
+            cell,
+            cell.input_product(inputs),
+            mask,
+            list(initial_state),
+            cell.recurrent_weights(),
+        )
+        if mask is not None and self.zero_output_for_mask:
+            outputs = tf.where(mask[..., None], outputs, tf.zeros([], outputs.dtype))
+        return states[0], tf.transpose(outputs, [1, 0, 2]), states
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments from which the layer is made again: Keras's and the cell's."""
+        outer = super().get_config()
+        outer.pop("cell")
+        inner = self.cell.get_config()
+        for name in ("name", "dtype", "trainable"):
+            inner.pop(name)
+        return {**outer, **inner}
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None
+    ) -> "Recurrent":
+        """Makes the layer from `get_config`'s values."""
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="keraldi")
+class SimpleRNN(Recurrent):
+    """Plain RNN; see `SimpleRNNCell`. Takes `activation`: tanh, sigmoid or relu."""
+
+    cell_class = SimpleRNNCell
+
+
+@keras.saving.register_keras_serializable(package="keraldi")
+class LSTM(Recurrent):
+    """LSTM with forget gate, its bias one; see `LSTMPCell`."""
+
+    cell_class = LSTMPCell
+
+
+@keras.saving.register_keras_serializable(package="keraldi")
+class LSTMP(Recurrent):
+    """LSTM with recurrent projection; see `LSTMPCell`. Takes `projection`, its width P."""
+
+    cell_class = LSTMPCell
+
+    def __init__(self, units: int, *, projection: int, **kwargs: Any) -> None:
+        super().__init__(units, projection=projection, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="keraldi")
+class GRU(Recurrent):
+    """Gated recurrent unit, reset before the product; see `GRUCell`."""
+
+    cell_class = GRUCell

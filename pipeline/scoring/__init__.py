@@ -1,0 +1,1 @@
+"""Error counts, silence policies, intervals."""

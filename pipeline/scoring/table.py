@@ -1,0 +1,100 @@
+"""References and hypotheses to counts: per utterance, speaker and policy."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+
+from features.errors import DataError
+from pipeline.scoring.counts import Comparison, ErrorCounts, compare
+from pipeline.scoring.intervals import bootstrap_interval
+from pipeline.scoring.policies import POLICIES
+
+Texts = Mapping[str, Sequence[str]]
+
+
+def check_same_utterances(references: Texts, hypotheses: Texts, *, source: str) -> None:
+    """Checks that both sides have the same utterances.
+
+    Raises:
+        DataError: names those that only one side has.
+    """
+    missing = sorted(set(references) - set(hypotheses))
+    extra = sorted(set(hypotheses) - set(references))
+    faults = [
+        f"{source}: {len(names)} utterances {what}: {', '.join(names[:10])}"
+        for names, what in (
+            (missing, "of the reference have no hypothesis; decode the whole set"),
+            (extra, "are not in the reference; score against the set that was decoded"),
+        )
+        if names
+    ]
+    if faults:
+        raise DataError.of(faults)
+
+
+@dataclass(frozen=True)
+class Score:
+    """The counts of a set under one policy.
+
+    Attributes:
+        utterances: what became of each.
+        speakers: counts of each speaker.
+    """
+
+    utterances: dict[str, Comparison]
+    speakers: dict[str, ErrorCounts]
+
+    @property
+    def total(self) -> ErrorCounts:
+        """Counts of the whole set."""
+        return reduce(add, self.speakers.values(), ErrorCounts())
+
+    @property
+    def confusion(self) -> Counter[tuple[str | None, str | None]]:
+        """Pairs of reference and hypothesis over the whole set."""
+        return reduce(add, (c.confusion for c in self.utterances.values()), Counter())
+
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the rate by bootstrap over speakers, in percent."""
+        return bootstrap_interval(list(self.speakers.values()))
+
+
+def score_texts(
+    references: Texts,
+    hypotheses: Texts,
+    *,
+    policy: str,
+    silence: Set[str],
+    utt2spk: Mapping[str, str],
+) -> Score:
+    """Counts errors of folded phones under a silence policy.
+
+    Args:
+        references, hypotheses: phones by utterance; both have the same utterances.
+        policy: one of `POLICIES`.
+        silence: phones that are silence.
+        utt2spk: speaker of every utterance.
+    """
+    prepare = POLICIES[policy]
+    utterances = {
+        utt: compare(prepare(phones, silence), prepare(hypotheses[utt], silence))
+        for utt, phones in references.items()
+    }
+    speakers: dict[str, ErrorCounts] = {}
+    for utt, comparison in utterances.items():
+        speaker = utt2spk[utt]
+        speakers[speaker] = speakers.get(speaker, ErrorCounts()) + comparison.counts
+    return Score(utterances, speakers)
+
+
+def headline_policy(references: Texts, silence: Set[str]) -> str:
+    """`strict` where the references hold silence, `sil-forgiven` where they do not.
+
+    A corpus whose transcripts leave pauses out would count every pause as an insertion.
+    """
+    written = any(
+        phone in silence for phones in references.values() for phone in phones
+    )
+    return "strict" if written else "sil-forgiven"

@@ -1,0 +1,132 @@
+"""The network: shapes, padding, states, saving."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.nnet.config import LayerOptions, NetworkOptions
+from pipeline.nnet.network import AcousticModel
+
+FLOAT32_SUM = 1e-5  # sums of some dozens of terms, in another order
+
+STACKS = {
+    "dense": [LayerOptions(type="dense", cells=7, activation="relu", repeat=2)],
+    "rnn": [LayerOptions(type="rnn", cells=5, layer_norm=True)],
+    "lstm": [LayerOptions(type="lstm", cells=5, residual="concat", repeat=2)],
+    "lstmp": [
+        LayerOptions(type="lstmp", cells=6, projection=4, residual="add", repeat=2)
+    ],
+    "gru": [LayerOptions(type="gru", cells=5, dropout=0.5)],
+    "blstmp": [LayerOptions(type="lstmp", cells=6, bidirectional="concat", repeat=2)],
+    "bgru": [LayerOptions(type="gru", cells=5, bidirectional="sum", residual="add")],
+    "mixed": [
+        LayerOptions(type="dense", cells=8, activation="relu"),
+        LayerOptions(type="lstm", cells=5, bidirectional="concat", layer_norm=True),
+        LayerOptions(type="rnn", cells=4, activation="relu"),
+    ],
+}
+
+
+def build(name: str, seed: int = 1) -> AcousticModel:
+    keras.utils.set_random_seed(seed)
+    return AcousticModel.from_options(
+        NetworkOptions(layers=STACKS[name]), input_dim=3, num_outputs=4
+    )
+
+
+def random_frames(*shape: int) -> np.ndarray:
+    return np.random.default_rng(4).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_outputs_are_log_posteriors(name):
+    outputs = build(name)(random_frames(2, 9, 3)).numpy()
+    assert outputs.shape == (2, 9, 4)
+    assert outputs.dtype == np.float32
+    np.testing.assert_allclose(np.exp(outputs).sum(-1), 1.0, atol=FLOAT32_SUM)
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_padding_is_never_seen(name):
+    model = build(name)
+    frames = random_frames(3, 12, 3)
+    lengths = [12, 5, 1]
+    mask = np.arange(12) < np.array(lengths)[:, None]
+    frames[~mask] = 1e3  # whatever stands there
+    together = model(frames, mask=mask).numpy()
+    for row, length in enumerate(lengths):
+        alone = model(frames[row : row + 1, :length]).numpy()[0]
+        np.testing.assert_allclose(together[row, :length], alone, atol=FLOAT32_SUM)
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "lstmp", "gru"])
+def test_chunks_with_carried_state_equal_the_whole(name):
+    model = build(name)
+    frames = random_frames(2, 10, 3)
+    whole, end = model.run(frames)
+    first, states = model.run(frames[:, :4])
+    second, states = model.run(frames[:, 4:], states=states)
+    joined = np.concatenate([first, second], axis=1)
+    np.testing.assert_allclose(joined, whole, atol=FLOAT32_SUM)
+    for a, b in zip(keras.tree.flatten(states), keras.tree.flatten(end), strict=True):
+        np.testing.assert_allclose(a, b, atol=FLOAT32_SUM)
+
+
+def test_dropout_works_between_layers_and_in_training_only():
+    model = build("gru")
+    frames = random_frames(1, 6, 3)
+    quiet = [model(frames, training=False).numpy() for _ in range(2)]
+    noisy = [model(frames, training=True).numpy() for _ in range(2)]
+    np.testing.assert_array_equal(*quiet)
+    assert np.abs(noisy[0] - noisy[1]).max() > 0.01
+    for layer in model.blocks[0].layer._flatten_layers():
+        assert not getattr(layer, "recurrent_dropout", 0.0)
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_weights_start_as_promised(name):
+    for block in build(name).blocks:
+        for layer in (block.layer, block.backward):
+            if layer is None or not block.is_recurrent:
+                continue
+            for weight in layer.weights:
+                if "recurrent_kernel" in weight.name:
+                    kernel = weight.numpy()
+                    small = min(kernel.shape)
+                    square = (
+                        kernel @ kernel.T
+                        if small == kernel.shape[0]
+                        else kernel.T @ kernel
+                    )
+                    np.testing.assert_allclose(square, np.eye(small), atol=1e-4)
+                if weight.name == "bias" and block.options.type in ("lstm", "lstmp"):
+                    assert np.sum(weight.numpy() == 1.0) == block.options.cells
+
+
+FRESH = """
+import sys
+import numpy as np
+import pipeline
+import tensorflow as tf
+model = tf.keras.models.load_model(sys.argv[1])
+np.save(sys.argv[2], model.predict(np.load(sys.argv[3]), verbose=0))
+print(model.recipe["phones"])
+"""
+
+
+def test_a_saved_model_predicts_the_same_in_a_fresh_process(tmp_path):
+    model = build("mixed")
+    model.recipe = {"phones": ["sil", "a"]}
+    frames = random_frames(2, 8, 3)
+    np.save(tmp_path / "frames.npy", frames)
+    model.save(tmp_path / "final.keras")
+    arguments = [tmp_path / n for n in ("final.keras", "outputs.npy", "frames.npy")]
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH, *map(str, arguments)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "['sil', 'a']" in done.stdout
+    np.testing.assert_allclose(np.load(arguments[1]), model(frames), atol=FLOAT32_SUM)

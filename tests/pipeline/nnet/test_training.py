@@ -1,0 +1,216 @@
+"""Training as a whole: it learns, it repeats, it goes on after an interruption."""
+
+import csv
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from features.errors import ConfigError, DataError
+from features.spectral import FeatureOptions
+from pipeline.alignments import read_alignments
+from pipeline.datadir.datadir import read_datadir
+from pipeline.datadir.lang import read_lang
+from pipeline.nnet.callbacks import Keeper
+from pipeline.nnet.recogniser import load_recogniser
+from pipeline.nnet.training import Material, Training
+from pipeline.train import ctc_targets, dev_per
+
+
+@pytest.fixture
+def training_of(task, config_of):
+    """Makes a `Training` of plain settings in a folder."""
+
+    def make(values: dict, folder: Path, lines: list[str] | None = None) -> Training:
+        config = config_of(values)
+        lang = read_lang(task / "data" / "lang")
+        sets = [read_datadir(task / "data" / n) for n in ("train", "dev")]
+        if config.objective.type == "ctc":
+            targets = [ctc_targets(data, lang) for data in sets]
+        else:
+            targets = [
+                read_alignments(
+                    task / "exp" / n, lang.phones, states=config.objective.states
+                )
+                for n in ("ali_train", "ali_dev")
+            ]
+        material = Material(*sets, *targets, lang.phones, FeatureOptions(num_mels=8))
+        per = config.training.select == "per"
+        return Training(
+            config, material, folder=folder,
+            report=(lines if lines is not None else []).append,
+            dev_per=(lambda r: dev_per(r, sets[1], lang)) if per else None,
+        )  # fmt: skip
+
+    return make
+
+
+KINDS = {
+    "framewise": {"training": {"epochs": 8, "seed": 5}},
+    "states": {"objective": {"states": 3}, "training": {"epochs": 8}},
+    "ctc": {"objective": {"type": "ctc"}, "training": {"epochs": 30, "select": "per"}},
+    "truncated": {
+        "network": {"layers": [{"type": "lstmp", "cells": 16}]},
+        "batches": {"frames": 300, "chunk_frames": 5},
+        "objective": {"label_delay": 1},
+        "training": {"epochs": 8},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_learns(kind, small, training_of, task, tmp_path):
+    training = training_of({**small, **KINDS[kind]}, tmp_path)
+    lang, dev = read_lang(task / "data" / "lang"), read_datadir(task / "data" / "dev")
+    untrained = dev_per(training.recogniser(), dev, lang)
+    training.fit()
+    trained = dev_per(load_recogniser(tmp_path), dev, lang)
+    assert trained < 0.5 * untrained
+    rows = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
+    assert float(rows[-1]["val_loss"]) < float(rows[0]["val_loss"])
+
+
+class Stopped(Exception):
+    """Stands for a process that ends between two steps."""
+
+
+def fit_with_stops(make, stops: list[int], monkeypatch) -> Training:
+    """Fits, ending the process's work after each number of steps, until it is done."""
+    original = Keeper.on_train_batch_end
+    for stop in stops:
+        count = 0
+
+        def counted(self, batch, logs=None, stop=stop):
+            nonlocal count
+            original(self, batch, logs)
+            count += 1
+            if count == stop:
+                raise Stopped
+
+        monkeypatch.setattr(Keeper, "on_train_batch_end", counted)
+        with pytest.raises(Stopped):
+            make().fit()
+    monkeypatch.setattr(Keeper, "on_train_batch_end", original)
+    training = make()
+    training.fit()
+    return training
+
+
+@pytest.mark.parametrize("kind", ["framewise", "truncated", "newbob"])
+def test_interrupted_training_ends_with_the_same_weights(
+    kind, small, training_of, tmp_path, monkeypatch
+):
+    values = {**small, "augment": {"frequency_masks": 1, "frequency_width": 2}}
+    if kind == "truncated":
+        values |= {k: v for k, v in KINDS[kind].items() if k != "training"}
+    if kind == "newbob":
+        values["schedule"] = {"type": "newbob"}
+    whole = training_of(values, tmp_path / "whole")
+    whole.fit()
+    parts = fit_with_stops(
+        lambda: training_of(values, tmp_path / "parts"), [3, 9], monkeypatch
+    )
+    for a, b in zip(whole.model.get_weights(), parts.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    histories = [
+        [{**row, "seconds": ""} for row in csv.DictReader(text.splitlines())]
+        for text in (
+            (tmp_path / n / "history.csv").read_text() for n in ("whole", "parts")
+        )
+    ]
+    assert histories[0] == histories[1]
+
+
+def test_seeds_make_runs_equal_or_different(small, training_of, tmp_path):
+    def weights(seed: int, name: str) -> list[np.ndarray]:
+        training = training_of(
+            {**small, "training": {"epochs": 1, "seed": seed}}, tmp_path / name
+        )
+        training.fit()
+        return training.model.get_weights()
+
+    first, again, other = weights(1, "a"), weights(1, "b"), weights(2, "c")
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_bad_batches_are_named_and_then_end_the_run(small, training_of, tmp_path):
+    lines: list[str] = []
+    values = {
+        **small,
+        "optimizer": {"type": "sgd", "learning_rate": 1e30, "clip_norm": 1e30},
+    }
+    values["training"] = {"epochs": 3, "bad_batches": 2}
+    with pytest.raises(DataError, match="2 batches were not finite.*learning_rate"):
+        training_of(values, tmp_path, lines).fit()
+    assert any("batch skipped: s" in line for line in lines)
+
+
+def test_the_mean_of_the_last_epochs_is_weighed_against_the_best(
+    small, training_of, tmp_path
+):
+    lines: list[str] = []
+    training_of(
+        {**small, "training": {"epochs": 3, "average": 2}}, tmp_path, lines
+    ).fit()
+    assert any(line.startswith("mean of the last 2 epochs: dev loss") for line in lines)
+
+
+def test_a_finished_model_carries_what_inference_needs(small, training_of, tmp_path):
+    training_of({**small, "training": {"epochs": 1}}, tmp_path).fit()
+    recogniser = load_recogniser(tmp_path)
+    assert recogniser.phones.symbols == ("sil", "a", "b", "c")
+    assert recogniser.features == FeatureOptions(num_mels=8)
+    assert np.exp(recogniser.log_priors).sum() == pytest.approx(1.0, abs=1e-5)
+    assert recogniser.frame_shift == pytest.approx(0.01)
+
+
+def test_other_features_are_refused(small, training_of, task, tmp_path):
+    training_of({**small, "training": {"epochs": 1}}, tmp_path / "exp").fit()
+    (tmp_path / "features.yaml").write_text("{num_mels: 12}\n")
+    with pytest.raises(DataError, match="num_mels is 12 but .* trained with 8"):
+        load_recogniser(tmp_path / "exp").check_data(tmp_path)
+
+
+def test_a_damaged_model_is_refused(tmp_path):
+    (tmp_path / "final.keras").write_bytes(b"not a zip file")
+    with pytest.raises(DataError, match="final.keras: cannot be loaded"):
+        load_recogniser(tmp_path)
+
+
+def test_a_foreign_model_is_refused(tmp_path):
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(
+        tmp_path / "final.keras"
+    )
+    with pytest.raises(DataError, match="holds a Sequential"):
+        load_recogniser(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"batches": {"chunk_frames": 5}},
+            "bidirectional layer needs whole utterances",
+        ),
+        ({"objective": {"label_delay": 2}}, "hears the future already"),
+        ({"optimiser": {}}, "unknown key 'optimiser'; did you mean 'optimizer'?"),
+        (
+            {"training": {"epoch": 3}},
+            "unknown key 'training.epoch'; did you mean 'epochs'?",
+        ),
+        (
+            {"network": {"layers": [{"type": "lstmp", "cels": 3}]}},
+            "did you mean 'cells'?",
+        ),
+        (
+            {"network": {"layers": [{"type": "lstm", "cells": 3, "dropout": 7.0}]}},
+            "got 7.0",
+        ),
+    ],
+)
+def test_a_wrong_configuration_is_told(small, config_of, change, message):
+    with pytest.raises(ConfigError) as caught:
+        config_of({**small, **change})
+    assert message in str(caught.value)
