@@ -1,0 +1,95 @@
+"""Stage data: new data dirs from old ones."""
+
+from pathlib import Path
+
+from features.errors import ConfigError
+from pipeline.datadir import operations
+from pipeline.datadir.datadir import DataDir, read_datadir
+from pipeline.stage import note
+
+
+def _report(name: str, data: DataDir) -> None:
+    note(
+        f"data {name}: {data.path}: {len(data.utterances)} utterances of "
+        f"{len(data.spk2utt)} speakers"
+    )
+
+
+def subset(
+    data: str,
+    out: str,
+    *,
+    first: int | None = None,
+    last: int | None = None,
+    per_speaker: int | None = None,
+    shortest: int | None = None,
+    speakers: str | None = None,
+    utterances: str | None = None,
+) -> None:
+    """Writes some of the utterances of a data dir as a data dir; give exactly one option.
+
+    Args:
+        data: data dir to take from.
+        out: data dir to make.
+        first: so many from the start of the sorted list.
+        last: so many from its end.
+        per_speaker: so many of every speaker.
+        shortest: so many, the shortest ones.
+        speakers: file that lists speakers.
+        utterances: file that lists utterances.
+    """
+    source = read_datadir(data)
+    chosen = operations.choose(
+        source,
+        first=first,
+        last=last,
+        per_speaker=per_speaker,
+        shortest=shortest,
+        speakers=speakers,
+        utterances=utterances,
+    )
+    _report("subset", operations.write_part(source, chosen, out))
+
+
+def split(data: str, out: str, *, parts: int) -> None:
+    """Divides a data dir into parts, no speaker in two of them: OUT/1, OUT/2, …
+
+    Args:
+        data: data dir to divide.
+        out: folder of the parts.
+        parts: how many.
+    """
+    source = read_datadir(data)
+    for number, chosen in enumerate(
+        operations.split_by_speaker(source, parts), start=1
+    ):
+        _report("split", operations.write_part(source, chosen, Path(out) / str(number)))
+
+
+def combine(out: str, *sources: str) -> None:
+    """Writes several data dirs as one.
+
+    Args:
+        out: data dir to make.
+        sources: data dirs to take from, two or more.
+    """
+    if len(sources) < 2:
+        raise ConfigError(
+            f"combine: expected two or more data dirs, got {len(sources)}"
+        )
+    _report(
+        "combine", operations.combine([read_datadir(path) for path in sources], out)
+    )
+
+
+def perturb(
+    data: str, out: str, *, speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
+) -> None:
+    """Writes copies at other speeds as one data dir.
+
+    Args:
+        data: data dir to copy.
+        out: data dir to make.
+        speeds: factors; 1 keeps the originals.
+    """
+    _report("perturb", operations.perturb_speed(read_datadir(data), speeds, out))

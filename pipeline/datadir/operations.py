@@ -1,0 +1,271 @@
+"""New data dirs from old ones: subset, split, combine, perturb, fix."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from features.errors import ConfigError, DataError
+from features.files import atomic_folder
+from pipeline.datadir.datadir import DataDir, read_datadir, restrict, write_datadir
+from pipeline.datadir.tables import read_lines, read_table, write_table
+
+# Further files, by what their lines begin with; a data dir may have them, and they travel.
+_BY_UTTERANCE = ("words", "utt2speed", "phones.ctm")
+_BY_SPEAKER = ("spk2age", "spk2dialect")
+_WHOLE = ("features.yaml",)
+
+
+def _copy_lines(source: Path, target: Path, keep: Callable[[str], bool]) -> None:
+    if source.exists():
+        lines = [
+            line
+            for line in read_lines(source)
+            if line.strip() and keep(line.split()[0])
+        ]
+        target.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def write_part(data: DataDir, utterances: set[str], out: str | Path) -> DataDir:
+    """Writes the part of a data dir that some utterances make, further files included."""
+    part = restrict(data, utterances)
+    if not part.utt2spk:
+        raise DataError(f"{out}: no utterance is left of {data.path}; choose others")
+    with atomic_folder(out) as folder:
+        write_datadir(part, folder)
+        for name in _BY_UTTERANCE:
+            _copy_lines(data.path / name, folder / name, utterances.__contains__)
+        for name in _BY_SPEAKER:
+            _copy_lines(data.path / name, folder / name, part.spk2utt.__contains__)
+        for name in _WHOLE:
+            if (data.path / name).exists():
+                shutil.copyfile(data.path / name, folder / name)
+    return dataclasses.replace(part, path=Path(out))
+
+
+def _known(
+    wanted: Iterable[str], known: Iterable[str], what: str, source: str
+) -> set[str]:
+    chosen = set(wanted)
+    absent = sorted(chosen - set(known))
+    if absent:
+        raise DataError(
+            f"{source}: unknown {what} {', '.join(absent[:10])}; mend the list"
+        )
+    return chosen
+
+
+def choose(
+    data: DataDir,
+    *,
+    first: int | None = None,
+    last: int | None = None,
+    per_speaker: int | None = None,
+    shortest: int | None = None,
+    speakers: str | None = None,
+    utterances: str | None = None,
+) -> set[str]:
+    """Chooses utterances in one of the ways of Kaldi's subset_data_dir.sh.
+
+    Args:
+        data: to choose from.
+        first, last, shortest: so many of the sorted list, or of the shortest.
+        per_speaker: so many of every speaker, the first ones.
+        speakers, utterances: files that list names, one a line.
+
+    Raises:
+        ConfigError: not exactly one way is given, or a number is out of range.
+        DataError: a listed name is unknown, or lengths are not known.
+    """
+    numbers = {
+        "first": first,
+        "last": last,
+        "per-speaker": per_speaker,
+        "shortest": shortest,
+    }
+    lists = {"speakers": speakers, "utterances": utterances}
+    given = {k: v for k, v in {**numbers, **lists}.items() if v is not None}
+    if len(given) != 1:
+        ways = ", ".join(f"--{name}" for name in (*numbers, *lists))
+        raise ConfigError(f"give exactly one of {ways}; got {len(given)}")
+    every = data.utterances
+    for name, count in numbers.items():
+        if count is not None and not 1 <= count <= len(every):
+            raise ConfigError(f"--{name}: expected 1 to {len(every)}, got {count}")
+    if first is not None:
+        return set(every[:first])
+    if last is not None:
+        return set(every[-last:])
+    if per_speaker is not None:
+        return {utt for utts in data.spk2utt.values() for utt in utts[:per_speaker]}
+    if shortest is not None:
+        lengths = data.utt2num_frames or data.utt2dur
+        if lengths is None:
+            raise DataError(
+                f"{data.path}: lengths are not known; run keraldi extract first"
+            )
+        return set(sorted(every, key=lambda utt: (lengths[utt], utt))[:shortest])
+    if speakers is not None:
+        chosen = _known(read_table(speakers), data.spk2utt, "speakers", speakers)
+        return {utt for utt in every if data.utt2spk[utt] in chosen}
+    listed = str(utterances)
+    return _known(read_table(listed), every, "utterances", listed)
+
+
+def split_by_speaker(data: DataDir, parts: int) -> list[set[str]]:
+    """Divides utterances into parts of like size, no speaker in two of them.
+
+    Raises:
+        ConfigError: there are fewer speakers than parts.
+    """
+    speakers = data.spk2utt
+    if not 1 <= parts <= len(speakers):
+        raise ConfigError(
+            f"{data.path}: expected 1 to {len(speakers)} parts (its speakers), got {parts}"
+        )
+    groups: list[set[str]] = [set() for _ in range(parts)]
+    for spk in sorted(speakers, key=lambda s: (-len(speakers[s]), s)):
+        min(groups, key=len).update(speakers[spk])
+    return groups
+
+
+def _merged(
+    tables: Sequence[dict | None], name: str, sources: Sequence[Path]
+) -> dict | None:
+    """One table of several; None when any is missing."""
+    if any(table is None for table in tables):
+        return None
+    whole: dict = {}
+    for table, source in zip(tables, sources, strict=True):
+        for key, value in (table or {}).items():
+            if whole.get(key, value) != value:
+                raise DataError(
+                    f"{source}: {name}: {key!r} is in another data dir with another value; rename it"
+                )
+            whole[key] = value
+    return whole
+
+
+def combine(sources: Sequence[DataDir], out: str | Path) -> DataDir:
+    """Writes several data dirs as one; a table that one of them lacks is left out.
+
+    Raises:
+        DataError: an utterance is in two of them, or a speaker's table values differ.
+    """
+    seen: dict[str, Path] = {}
+    for data in sources:
+        for utt in data.utterances:
+            if utt in seen:
+                raise DataError(
+                    f"{data.path}: utterance {utt!r} is in {seen[utt]} too; rename it"
+                )
+            seen[utt] = data.path
+    if len({data.segments is None for data in sources}) > 1:
+        raise DataError(
+            "some data dirs have segments and some have not; give all of them some"
+        )
+    paths = [data.path for data in sources]
+    names = [
+        f.name for f in dataclasses.fields(DataDir) if f.name not in ("path", "cmvn")
+    ]
+    tables = {n: _merged([getattr(d, n) for d in sources], n, paths) for n in names}
+    whole = DataDir(path=Path(out), **tables)
+    with atomic_folder(out) as folder:
+        write_datadir(whole, folder)
+        for name in (*_BY_UTTERANCE, *_BY_SPEAKER):
+            present = [path / name for path in paths if (path / name).exists()]
+            if len(present) == len(paths):
+                lines = sorted(line for path in present for line in read_lines(path))
+                (folder / name).write_text(
+                    "".join(f"{x}\n" for x in lines), encoding="utf-8"
+                )
+    return whole
+
+
+def perturb_speed(data: DataDir, factors: Sequence[float], out: str | Path) -> DataDir:
+    """Writes copies of a data dir at other speeds, as speakers of their own.
+
+    A copy's utterances and speakers begin with `sp1.1-`; `utt2speed` tells `extract` how
+    fast to play them. A factor of 1 keeps the names. Features are not copied.
+
+    Raises:
+        ConfigError: a factor is not between 0.5 and 2, or comes twice.
+    """
+    if len(set(factors)) != len(factors) or not all(0.5 <= f <= 2.0 for f in factors):
+        raise ConfigError(
+            f"speed factors {factors}: expected different ones from 0.5 to 2"
+        )
+    prefixes = {factor: "" if factor == 1.0 else f"sp{factor:g}-" for factor in factors}
+
+    def copied(
+        table: dict | None, change: Callable = lambda value, prefix: value
+    ) -> dict | None:
+        if table is None:
+            return None
+        return {
+            p + k: change(v, p) for p in prefixes.values() for k, v in table.items()
+        }
+
+    segments = copied(
+        data.segments, lambda s, p: dataclasses.replace(s, recording=p + s.recording)
+    )
+    whole = DataDir(
+        path=Path(out),
+        wav=copied(data.wav) or {},
+        utt2spk=copied(data.utt2spk, lambda speaker, prefix: prefix + speaker) or {},
+        segments=segments,
+        text=copied(data.text),
+        spk2gender=copied(data.spk2gender),
+    )
+    with atomic_folder(out) as folder:
+        write_datadir(whole, folder)
+        speeds = {p + u: f"{f:g}" for f, p in prefixes.items() for u in data.utterances}
+        write_table(folder / "utt2speed", speeds)
+    return whole
+
+
+def fix(path: str | Path) -> dict[str, list[str]]:
+    """Sorts tables, makes spk2utt anew and drops utterances without audio, speaker or text.
+
+    The old tables are kept in `.backup` inside the data dir.
+
+    Returns:
+        Dropped utterances by the table that lacks them.
+
+    Raises:
+        DataError: a table cannot be read, or nothing would be left.
+    """
+    data = read_datadir(path)
+    lacking: dict[str, list[str]] = {}
+    kept = set(data.utterances)
+    recordings = {
+        r
+        for r, entry in data.wav.items()
+        if entry.endswith("|") or Path(entry).is_file()
+    }
+    tables = {
+        "segments": data.segments,
+        "text": data.text,
+        "feats.scp": data.feats,
+        "utt2num_frames": data.utt2num_frames,
+    }
+    for name, table in tables.items():
+        if table is not None:
+            lacking[name] = sorted(kept - set(table))
+            kept &= set(table)
+    lacking["wav.scp"] = sorted(
+        u for u in kept if data.recording_of(u) not in recordings
+    )
+    kept -= set(lacking["wav.scp"])
+    if not kept:
+        raise DataError(
+            f"{path}: every utterance lacks something; nothing would be left"
+        )
+    backup = data.path / ".backup"
+    backup.mkdir(exist_ok=True)
+    for file in data.path.iterdir():
+        if file.is_file() and file.suffix != ".ark":
+            shutil.copy2(file, backup / file.name)
+    part = restrict(data, kept)
+    write_datadir(part, data.path)
+    return {name: utts for name, utts in lacking.items() if utts}

@@ -1,0 +1,335 @@
+"""Every fault of a data dir, each with its file, line and mend."""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.errors import DataError
+from pipeline.datadir.lang import Lang
+
+_MOST = 1000  # faults of one kind that are listed one by one: a page, not a book
+# Tables of a data dir, and whose keys they have.
+_KEYS = {
+    "wav.scp": "recording",
+    "utt2spk": "utterance",
+    "text": "utterance",
+    "segments": "utterance",
+    "feats.scp": "utterance",
+    "utt2num_frames": "utterance",
+    "utt2dur": "utterance",
+    "spk2utt": "speaker",
+    "spk2gender": "speaker",
+    "cmvn.scp": "speaker",
+}
+_NEEDED = ("wav.scp", "utt2spk")
+_BAD_ID = re.compile(r"[/\\\x00-\x1f]|^\.\.?$")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: its number, key and the rest."""
+
+    number: int
+    key: str
+    value: str
+
+
+class Validator:
+    """Reads the tables of a data dir line by line and gathers what is wrong.
+
+    Args:
+        path: the data dir.
+        lang: checks the words of `text`, when given.
+    """
+
+    def __init__(self, path: str | Path, lang: Lang | None = None) -> None:
+        self.path = Path(path)
+        self._lang = lang
+        self.faults: list[str] = []
+        self.warnings: list[str] = []
+        self.rows = {
+            name: self._read(name) for name in _KEYS if (self.path / name).exists()
+        }
+
+    def _fault(self, name: str, number: int, message: str) -> None:
+        self.faults.append(f"{self.path / name}:{number}: {message}")
+
+    def _read(self, name: str) -> list[Row]:
+        content = (self.path / name).read_bytes()
+        rows: list[Row] = []
+        if content and not content.endswith(b"\n"):
+            self._fault(
+                name, content.count(b"\n") + 1, "no newline at the end; add one"
+            )
+        for number, line in enumerate(
+            content.split(b"\n")[: content.count(b"\n") + 1], start=1
+        ):
+            if not line and number > content.count(b"\n"):
+                continue
+            row = self._read_line(name, number, line)
+            if row is not None:
+                rows.append(row)
+        if not rows:
+            self._fault(name, 1, "the table is empty; fill it or remove the file")
+        self._check_order(name, rows)
+        return rows
+
+    def _read_line(self, name: str, number: int, line: bytes) -> Row | None:
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError:
+            self._fault(name, number, "not UTF-8; convert the file to UTF-8")
+            return None
+        if text.endswith("\r"):
+            self._fault(
+                name, number, "ends in a carriage return; save with Unix line ends"
+            )
+            text = text.rstrip("\r")
+        key, *rest = text.split(maxsplit=1) or [""]
+        if not key:
+            self._fault(name, number, "empty line; remove it")
+            return None
+        if text != text.strip():
+            self._fault(name, number, "space at an end of the line; remove it")
+        if _BAD_ID.search(key):
+            self._fault(
+                name, number, f"key {key!r} is no safe name; rename it without / or \\"
+            )
+        if not rest:
+            self._fault(
+                name, number, f"{key!r} has no value; add it or remove the line"
+            )
+        return Row(number, key, rest[0].strip() if rest else "")
+
+    def _check_order(self, name: str, rows: list[Row]) -> None:
+        for before, row in zip(rows, rows[1:], strict=False):
+            if before.key == row.key:
+                self._fault(
+                    name, row.number, f"key {row.key!r} comes twice; remove one line"
+                )
+            elif before.key.encode() > row.key.encode():
+                self._fault(
+                    name,
+                    row.number,
+                    f"{row.key!r} stands behind {before.key!r}: not sorted; sort with LC_ALL=C "
+                    "(keraldi validate --fix does)",
+                )
+        seen: set[str] = set()
+        for before, row in zip([None, *rows], rows, strict=False):
+            if row.key in seen and before is not None and before.key != row.key:
+                self._fault(
+                    name, row.number, f"key {row.key!r} comes twice; remove one line"
+                )
+            seen.add(row.key)
+
+    def keys(self, name: str) -> set[str]:
+        """The keys of a table; none when it has no file."""
+        return {row.key for row in self.rows.get(name, [])}
+
+    def run(self) -> None:
+        """Makes all checks; `faults` and `warnings` are filled."""
+        for name in _NEEDED:
+            if name not in self.rows:
+                self.faults.append(
+                    f"{self.path / name}: no such file; run keraldi prepare"
+                )
+        if "spk2utt" not in self.rows:
+            self.faults.append(
+                f"{self.path}/spk2utt: no such file; keraldi validate --fix makes it"
+            )
+        self._check_key_sets()
+        self._check_speakers()
+        self._check_audio()
+        self._check_segments()
+        self._check_numbers()
+        self._check_values()
+        if self._lang is not None:
+            self._check_text(self._lang)
+
+    def _check_key_sets(self) -> None:
+        utterances, speakers = self.keys("utt2spk"), self._speakers()
+        wanted = {"utterance": utterances, "speaker": speakers}
+        for name, kind in _KEYS.items():
+            if name in self.rows and name != "utt2spk" and kind in wanted:
+                self._compare(name, wanted[kind], kind)
+        if "segments" in self.rows:
+            recordings = {
+                row.value.split()[0] for row in self.rows["segments"] if row.value
+            }
+        else:
+            recordings = utterances
+        if "wav.scp" in self.rows:
+            self._compare("wav.scp", recordings, "recording")
+
+    def _compare(self, name: str, wanted: set[str], kind: str) -> None:
+        home = (
+            "segments" if kind == "recording" and "segments" in self.rows else "utt2spk"
+        )
+        for row in self.rows[name]:
+            if row.key not in wanted:
+                self._fault(
+                    name,
+                    row.number,
+                    f"{kind} {row.key!r} is absent from {home}; add it there or remove this line "
+                    "(keraldi validate --fix does the latter)",
+                )
+        present = self.keys(name)
+        for row in self.rows.get("utt2spk", []):
+            key = row.value if kind == "speaker" else row.key
+            if kind == "recording" and "segments" in self.rows:
+                continue
+            if key not in present:
+                self._fault(
+                    "utt2spk",
+                    row.number,
+                    f"{kind} {key!r} is absent from {name}; add it there or remove this line "
+                    "(keraldi validate --fix does the latter)",
+                )
+                present.add(key)
+
+    def _speakers(self) -> set[str]:
+        return {row.value for row in self.rows.get("utt2spk", [])}
+
+    def _check_speakers(self) -> None:
+        by_speaker: dict[str, list[str]] = {}
+        unlike: list[str] = []
+        for row in self.rows.get("utt2spk", []):
+            if len(row.value.split()) > 1:
+                self._fault(
+                    "utt2spk", row.number, f"expected one speaker, got {row.value!r}"
+                )
+            by_speaker.setdefault(row.value, []).append(row.key)
+            if not row.key.startswith(row.value):
+                unlike.append(row.key)
+        if unlike:
+            self.warnings.append(
+                f"{self.path}/utt2spk: {len(unlike)} utterances do not begin with their speaker "
+                f"({', '.join(unlike[:3])}, …): Kaldi's own tools want that, Keraldi does not"
+            )
+        for row in self.rows.get("spk2utt", []):
+            if sorted(row.value.split()) != sorted(by_speaker.get(row.key, [])):
+                self._fault(
+                    "spk2utt",
+                    row.number,
+                    f"utterances of {row.key!r} differ from utt2spk's; keraldi validate --fix "
+                    "makes spk2utt anew",
+                )
+
+    def _check_audio(self) -> None:
+        for row in self.rows.get("wav.scp", []):
+            if row.value.endswith("|") or not row.value:
+                continue
+            path = Path(row.value)
+            if not path.is_file():
+                what = "a folder" if path.is_dir() else "no such file"
+                self._fault(
+                    "wav.scp", row.number, f"{row.value}: {what}; mend the path"
+                )
+            elif path.stat().st_size == 0:
+                self._fault(
+                    "wav.scp", row.number, f"{row.value}: empty file; copy it again"
+                )
+
+    def _check_segments(self) -> None:
+        for row in self.rows.get("segments", []):
+            fields = row.value.split()
+            times = [_number(field) for field in fields[1:]]
+            if len(fields) != 3 or None in times:
+                self._fault(
+                    "segments",
+                    row.number,
+                    f"expected recording, start, end: {row.value!r}",
+                )
+                continue
+            start, end = times
+            if (
+                start is None
+                or end is None
+                or start < 0
+                or (end <= start and end != -1)
+            ):
+                self._fault(
+                    "segments",
+                    row.number,
+                    f"from {start} s to {end} s: expected 0 <= start < end, or -1 for the end",
+                )
+
+    def _check_numbers(self) -> None:
+        for name, whole in (("utt2num_frames", True), ("utt2dur", False)):
+            for row in self.rows.get(name, []):
+                value = _number(row.value)
+                if value is None or value <= 0 or (whole and value != int(value)):
+                    what = "a whole number above 0" if whole else "seconds above 0"
+                    self._fault(name, row.number, f"expected {what}, got {row.value!r}")
+
+    def _check_values(self) -> None:
+        for row in self.rows.get("spk2gender", []):
+            if row.value not in ("m", "f"):
+                self._fault(
+                    "spk2gender", row.number, f"expected m or f, got {row.value!r}"
+                )
+        for name in ("feats.scp", "cmvn.scp"):
+            for row in self.rows.get(name, []):
+                if not re.fullmatch(r".+:\d+(\[.*\])?", row.value):
+                    self._fault(
+                        name, row.number, f"expected FILE:OFFSET, got {row.value!r}"
+                    )
+
+    def _check_text(self, lang: Lang) -> None:
+        counts: dict[str, list[int]] = {}
+        for row in self.rows.get("text", []):
+            for word in row.value.split():
+                if not lang.find(word):
+                    counts.setdefault(word, []).append(row.number)
+        table = "lexicon.txt" if lang.lexicon is not None else "phones.txt"
+        for word, numbers in sorted(counts.items(), key=lambda item: -len(item[1])):
+            self._fault(
+                "text",
+                numbers[0],
+                f"unknown {word!r}, {len(numbers)} times; add it to {table} or correct the text",
+            )
+
+
+def _number(field: str) -> float | None:
+    try:
+        value = float(field)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def shortened(faults: list[str]) -> Iterator[str]:
+    """Faults as listed to a person: a kind that fills pages is cut, its count told."""
+    kinds: dict[str, int] = {}
+    for fault in faults:
+        kind = re.sub(r":\d+:|'[^']*'|\d+", "", fault)
+        kinds[kind] = kinds.get(kind, 0) + 1
+        if kinds[kind] <= _MOST:
+            yield fault
+        elif kinds[kind] == _MOST + 1:
+            total = sum(re.sub(r":\d+:|'[^']*'|\d+", "", f) == kind for f in faults)
+            yield f"… and {total - _MOST} more like the last"
+
+
+def check_datadir(path: str | Path, *, lang: Lang | None = None) -> list[str]:
+    """Validates a data dir.
+
+    Args:
+        path: the data dir.
+        lang: checks the words of `text`, when given.
+
+    Returns:
+        Warnings.
+
+    Raises:
+        DataError: lists all faults, each with file, line and mend.
+    """
+    if not Path(path).is_dir():
+        raise DataError(f"{path}: no such folder; run keraldi prepare")
+    validator = Validator(path, lang)
+    validator.run()
+    if validator.faults:
+        raise DataError.of(shortened(validator.faults))
+    return validator.warnings

@@ -1,0 +1,94 @@
+# shellcheck shell=bash disable=SC2154
+# Sourced by a recipe after it has given every option its default and named them in `options`:
+#
+#   stage=1 nj=2 options=(stage nj)
+#   source ../utils/parse_options.sh
+#
+# Takes --nj 4 and --nj=4, --stop-stage and --stop_stage; --quick alone means --quick true.
+# What is left in "$@" are the other arguments.
+
+option_error() {
+  echo "$(basename "$(dirname "$0")")/$(basename "$0"): $1" >&2
+  exit 2
+}
+
+# Prints the option whose name shares most letters in place with $1.
+nearest_option() {
+  local name best=0 found='' letters index
+  for name in "${options[@]}"; do
+    letters=0
+    for ((index = 0; index < ${#name}; index++)); do
+      [[ ${1:index:1} == "${name:index:1}" ]] && letters=$((letters + 1))
+    done
+    if ((letters > best)); then
+      best=$letters
+      found=$name
+    fi
+  done
+  printf '%s' "${found//_/-}"
+}
+
+is_option() {
+  local name
+  for name in "${options[@]}"; do
+    [[ $name == "$1" ]] && return 0
+  done
+  return 1
+}
+
+print_usage() {
+  local name
+  echo "Usage: $0 [options]"
+  for name in "${options[@]}"; do
+    echo "  --${name//_/-} (default: ${!name:-none})"
+  done
+}
+
+parse_options() {
+  local word name
+  rest=()
+  while (($#)); do
+    word=$1
+    shift
+    case $word in
+      -h | --help)
+        print_usage
+        exit 0
+        ;;
+      --*) ;;
+      *)
+        rest+=("$word")
+        continue
+        ;;
+    esac
+    name=${word#--}
+    name=${name%%=*}
+    name=${name//-/_}
+    is_option "$name" ||
+      option_error "unknown option ${word%%=*}; did you mean --$(nearest_option "$name")? (--help lists all)"
+    if [[ $word == *=* ]]; then
+      printf -v "$name" '%s' "${word#*=}"
+    elif [[ ${!name} == true || ${!name} == false ]] && [[ ${1-} != true && ${1-} != false ]]; then
+      printf -v "$name" true
+    elif (($# == 0)); then
+      option_error "option $word needs a value"
+    else
+      printf -v "$name" '%s' "$1"
+      shift
+    fi
+  done
+}
+
+# Numbers must be numbers before bash computes with them.
+check_whole_number() {
+  local name
+  for name in "$@"; do
+    [[ ${!name} =~ ^[0-9]+$ ]] ||
+      option_error "--${name//_/-}: expected a whole number, got '${!name}'"
+  done
+}
+
+rest=()
+parse_options "$@"
+set -- ${rest[@]+"${rest[@]}"}
+check_whole_number stage stop_stage nj

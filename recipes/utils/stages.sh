@@ -1,0 +1,37 @@
+# shellcheck shell=bash disable=SC2154
+# Sourced by a recipe: `run N "title" COMMAND…` is one stage.
+#
+# Stages outside --stage … --stop-stage are passed over. A stage's output goes to
+# exp/log/NN-title.log; the terminal shows its last line, or on failure its last lines.
+
+run() {
+  local number=$1 title=$2
+  shift 2
+  if ((number < stage || number > stop_stage)); then
+    return 0
+  fi
+  local log began
+  log=$(printf 'exp/log/%02d-%s.log' "$number" "${title//[^A-Za-z0-9.]/-}")
+  mkdir -p exp/log
+  echo "stage $number: $title ($log)"
+  began=$SECONDS
+  # shellcheck disable=SC2086  # cmd is a command with its options
+  if ! $cmd "$log" "$@"; then
+    echo "$(basename "$PWD")/run.sh: stage $number ($title) failed; the end of $log:" >&2
+    grep -v '^# ' "$log" | tail -n 15 | sed 's/^/  /' >&2
+    exit 1
+  fi
+  grep -v '^# ' "$log" | tail -n 1 | sed 's/^/  /'
+  echo "  $((SECONDS - began)) s"
+}
+
+# Shows a stage's output on the terminal: the table at the end of a recipe.
+show() {
+  local number=$1 title=$2
+  shift 2
+  if ((number < stage || number > stop_stage)); then
+    return 0
+  fi
+  echo "stage $number: $title"
+  "$@"
+}
