@@ -13,10 +13,11 @@ from pathlib import Path
 
 from features.errors import DataError
 from features.files import atomic_folder
+from pipeline.corpora.layout import CorpusSet
 from pipeline.corpora.mini_grammar import draw_sentences, words_of
 from pipeline.corpora.mini_phones import PHONES, SILENCE
 from pipeline.corpora.mini_speech import Job, Prompt
-from pipeline.corpora.writing import CorpusSet, write_set
+from pipeline.datadir.datadir import DataDir
 from pipeline.datadir.lang import Lang, write_lang
 from pipeline.datadir.phones import Fold, PhoneTable
 from pipeline.datadir.times import PhoneInterval, phones_of
@@ -180,8 +181,8 @@ def speak_set(
         ):
             phones.update(times)
     said = {p.utt: p.sentence for spoken in prompts.values() for p in spoken}
-    return CorpusSet(
-        name=name,
+    data = DataDir(
+        path=final,
         wav={utt: str(final / "audio" / f"{utt}.flac") for utt in said},
         text={utt: phones_of(marks) for utt, marks in phones.items()},
         utt2spk={
@@ -190,10 +191,10 @@ def speak_set(
         spk2gender={
             voice.lower(): "f" if voice in FEMALE else "m" for voice in prompts
         },
-        durations={utt: marks[-1].end for utt, marks in phones.items()},
-        phones=phones,
-        extra={"words": {utt: " ".join(words_of(text)) for utt, text in said.items()}},
+        utt2dur={utt: marks[-1].end for utt, marks in phones.items()},
     )
+    words = {utt: " ".join(words_of(text)) for utt, text in said.items()}
+    return CorpusSet(data, phones, {"words": words})
 
 
 def mini_lang() -> Lang:
@@ -206,7 +207,7 @@ def mini_lang() -> Lang:
     )
 
 
-def prepare_mini(out: Path, size: Size, *, seed: int, nj: int) -> list[CorpusSet]:
+def prepare_mini(out: Path, size: Size, *, seed: int, nj: int) -> dict[str, DataDir]:
     """Makes the embedded corpus: `out/train`, `out/dev`, `out/test`, `out/lang`.
 
     Args:
@@ -222,12 +223,12 @@ def prepare_mini(out: Path, size: Size, *, seed: int, nj: int) -> list[CorpusSet
         DataError: espeak is not installed, or fails.
     """
     check_espeak()
-    sets = []
+    sets = {}
     for name, prompts in plan(size, seed=seed).items():
         with atomic_folder(out / name) as folder:
             made = speak_set(name, prompts, folder, out / name, seed=seed, nj=nj)
-            write_set(made, folder)
-        sets.append(made)
+            made.write(folder)
+        sets[name] = made.data
     with atomic_folder(out / "lang") as folder:
         write_lang(mini_lang(), folder)
     return sets
