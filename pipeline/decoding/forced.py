@@ -27,8 +27,8 @@ class _Graph:
 
     def chain(
         self, phones: Sequence[int], before: list[int], states: int, length: int
-    ) -> int:
-        """Adds phones in a row behind the nodes `before`; returns the last node."""
+    ) -> list[int]:
+        """Adds phones in a row behind the nodes `before`; returns what the next come behind."""
         for phone in phones:
             for copy in range(length):
                 state = min(copy * states // length, states - 1)
@@ -37,7 +37,7 @@ class _Graph:
                 self.repeats.append(copy == length - 1 or following > state)
                 self.links.append(before)
                 before = [len(self.labels) - 1]
-        return before[0]
+        return before
 
 
 _START = -1
@@ -51,10 +51,14 @@ def _build(
     exits = [_START]
     for variants in words:
         if silence is not None:
-            exits = [*exits, graph.chain([silence], exits, states, length)]
-        exits = [graph.chain(variant, exits, states, length) for variant in variants]
+            exits = exits + graph.chain([silence], exits, states, length)
+        exits = [
+            node
+            for variant in variants
+            for node in graph.chain(variant, exits, states, length)
+        ]
     if silence is not None:
-        exits = [*exits, graph.chain([silence], exits, states, length)]
+        exits = exits + graph.chain([silence], exits, states, length)
     return graph, exits
 
 
@@ -104,6 +108,24 @@ def _padded(links: list[list[int]]) -> np.ndarray:
     return np.array([row + [-2] * (widest - len(row)) for row in links], np.int32)
 
 
+def _checked(scores: np.ndarray, labels: Sequence[int]) -> np.ndarray:
+    """The scores as the search wants them; it reads memory by label, so these are checked.
+
+    Raises:
+        DataError: there is no frame, a score is NaN, or a label lies outside of the scores.
+    """
+    if scores.ndim != 2 or not len(scores):
+        raise DataError(f"expected scores of shape [T, S], got {list(scores.shape)}")
+    if min(labels) < 0 or max(labels) >= scores.shape[1]:
+        raise DataError(
+            f"labels {min(labels)} to {max(labels)} do not fit {scores.shape[1]} scores a "
+            "frame; the model and the lang dir have different phones"
+        )
+    if np.isnan(scores).any():
+        raise DataError("the model's scores hold NaN; train it again")
+    return np.ascontiguousarray(scores, np.float32)
+
+
 def align_transcript(
     log_likelihoods: np.ndarray,
     words: Sequence[Variants],
@@ -125,15 +147,16 @@ def align_transcript(
         [T] int32 state ids, phone * states + state.
 
     Raises:
-        DataError: the transcript is empty, or longer than the frames.
+        DataError: the transcript is empty or longer than the frames, or the scores are NaN
+            or of another width.
     """
-    if not words and silence is None:
-        raise DataError("the transcript is empty; add its words to text")
     length = max(states_per_phone, min_frames)
     graph, exits = _build(words, silence, states_per_phone, length)
+    if not graph.labels:
+        raise DataError("the transcript is empty; add its words to text")
     labels = np.array(graph.labels, np.int32)
     path = _best_path(
-        np.ascontiguousarray(log_likelihoods, np.float32),
+        _checked(log_likelihoods, graph.labels),
         labels,
         np.array(graph.repeats),
         _padded(graph.links),
@@ -141,6 +164,8 @@ def align_transcript(
     )
     if path[0] < 0:
         shortest = sum(min(map(len, variants)) for variants in words) * length
+        if shortest <= len(path):
+            raise DataError("every path has probability 0; train the model again")
         raise DataError(
             f"its {shortest // length} phones need at least {shortest} frames, it has "
             f"{len(path)}; lower min_frames or remove the utterance"
@@ -161,11 +186,12 @@ def align_ctc(log_probs: np.ndarray, phones: Sequence[int]) -> np.ndarray:
         [T] int32 phone ids.
 
     Raises:
-        DataError: the sequence is empty, or longer than the frames.
+        DataError: the sequence is empty or longer than the frames, or the scores are NaN
+            or of another width.
     """
     if not phones:
         raise DataError("the transcript is empty; add its words to text")
-    blank = log_probs.shape[1] - 1
+    blank = log_probs.shape[-1] - 1
     labels = [blank]
     links = [[_START]]
     for number, phone in enumerate(phones):
@@ -177,7 +203,7 @@ def align_ctc(log_probs: np.ndarray, phones: Sequence[int]) -> np.ndarray:
         links += [behind, [len(labels) - 2]]
     table = np.array(labels, np.int32)
     path = _best_path(
-        np.ascontiguousarray(log_probs, np.float32),
+        _checked(log_probs, labels),
         table,
         np.ones(len(labels), np.bool_),
         _padded(links),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from features.errors import DataError
 from pipeline.decoding.tokens import Token
 
 
@@ -43,18 +44,20 @@ def _search(
     """Best path through a chain of `length` copies for every phone.
 
     The copies of a phone are walked one a frame, the last may repeat; copy k is heard as
-    state min(k * states // length, states - 1). Returns phone and copy of every frame.
+    state min(k * states // length, states - 1). Returns the phone of every frame, whether a
+    phone begins there, and the score.
     """
     frames = scores.shape[0]
     phones = initial.shape[0]
-    best = np.full((phones, length), -np.inf, np.float32)
+    # Sums over an hour's frames need more digits than float32 has.
+    best = np.full((phones, length), -np.inf, np.float64)
     came = np.full(
         (frames, phones, length), -1, np.int16
     )  # phone left, or -1: from within
     stayed = np.zeros((frames, phones, length), np.bool_)
     for phone in range(phones):
         best[phone, 0] = initial[phone] + scores[0, phone * states]
-    entering = np.empty(phones, np.float32)
+    entering = np.empty(phones, np.float64)
     origin = np.empty(phones, np.int16)
     for time in range(1, frames):
         for phone in range(phones):
@@ -74,7 +77,7 @@ def _search(
                 state = min(copy * states // length, states - 1)
                 # Copies are walked in step with time: only the last of a state may repeat.
                 last = copy == length - 1 or (copy + 1) * states // length > state
-                value = best[phone, copy] if last else np.float32(-np.inf)
+                value = best[phone, copy] if last else -np.inf
                 stay = True
                 if copy == 0:
                     if entering[phone] > value:
@@ -110,7 +113,7 @@ def decode_frames(
     *,
     states: int,
     bigram: PhoneBigram,
-    min_frames: int = 1
+    min_frames: int = 1,
 ) -> tuple[list[Token], float]:
     """The most likely phone sequence of an utterance.
 
@@ -122,13 +125,26 @@ def decode_frames(
 
     Returns:
         Tokens, and the score of their path (-inf, with one token, when T is too short for
-        any phone).
+        any phone; no token when T is 0).
+
+    Raises:
+        DataError: scores are NaN, or not as many a frame as the bigram has states.
 
     References:
         Viterbi 1967; Robinson, Hochberg & Renals 1996 for posteriors as scaled likelihoods.
     """
     length = max(states, min_frames)
     scores = np.ascontiguousarray(log_likelihoods, np.float32)
+    width = len(bigram.initial) * states
+    if scores.ndim != 2 or scores.shape[1] != width:
+        raise DataError(
+            f"expected scores of shape [T, {width}], got {list(scores.shape)}; the model and "
+            "the language model have different phones"
+        )
+    if np.isnan(scores).any():
+        raise DataError("the model's scores hold NaN; train it again")
+    if not len(scores):
+        return [], -np.inf
     if len(scores) < length:
         phone = int(scores.reshape(len(scores), -1, states).sum(axis=(0, 2)).argmax())
         return [Token(phone, 0, len(scores))], -np.inf
