@@ -1,6 +1,7 @@
 """Stage align: one label a frame, from known times, from nothing, or by a trained model."""
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from features.errors import ConfigError, DataError
+from features.files import atomic_file
 from features.spectral import FeatureOptions
 from pipeline.alignments import write_alignments
 from pipeline.config import load
@@ -144,9 +146,7 @@ def by_model(
     shown = progress(scores, total=len(data.utterances), label="align")
 
     def best_path(utt: str) -> np.ndarray:
-        name, outputs = next(shown)
-        if name != utt:
-            raise AssertionError(f"posteriors of {name!r} came for {utt!r}")
+        outputs = next(shown)[1]  # the recogniser keeps the order of data.utterances
         if recogniser.objective == "ctc":
             path = align_ctc(outputs, transcripts.phones(utt))
         else:
@@ -184,6 +184,8 @@ def from_flat(
 ) -> dict[str, np.ndarray]:
     """Labels from transcripts alone: train on an even spread, realign, repeat.
 
+    The last network stays in `folder/last`, to align other sets with.
+
     References:
         Senior, Heigold, Bacchiani, Liao 2014, GMM-free DNN acoustic model training.
     """
@@ -211,6 +213,10 @@ def from_flat(
             f"align: iteration {number}: {100 * moved:.1f} % of the frames changed label"
         )
         labels = new
+    with atomic_file(folder / "last" / "final.keras") as temporary:
+        shutil.copyfile(
+            folder / f"iteration{options.iterations}" / "final.keras", temporary
+        )
     return labels
 
 
@@ -274,6 +280,5 @@ def align(
     write_alignments(folder, labels.items(), table.phones, states=states)
     stamp.write()
     total = sum(map(len, labels.values()))
-    note(
-        f"align: {folder}: kept {len(labels)} of {len(utterances.utterances)} utterances, {total} frames"
-    )
+    count = len(utterances.utterances)
+    note(f"align: {folder}: kept {len(labels)} of {count} utterances, {total} frames")

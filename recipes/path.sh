@@ -25,7 +25,7 @@ find_python() {
 
 # Installs the project with what is in the list of extras; leaves a mark when all is done.
 install_project() {
-  local environment=$1 extras=$2 mark=$1/.keraldi-$2
+  local environment=$1 extras=$2 mark=$1/.keraldi-${2:-plain}
   local wanted
   wanted=$(cksum <"$root/setup.cfg")
   if [[ -f $mark && $(<"$mark") == "$wanted" ]]; then
@@ -33,19 +33,19 @@ install_project() {
   fi
   echo "path.sh: installing Keraldi and what it needs into $environment (minutes, once)" >&2
   "$environment/bin/python" -m pip install --quiet --disable-pip-version-check \
-    -c "$root/recipes/constraints.txt" -e "$root[$extras]" >&2 || {
+    -c "$root/recipes/constraints.txt" -e "${root}${extras:+[$extras]}" >&2 || {
     echo "path.sh: pip could not install the project; see its message above" >&2
     return 1
   }
   printf '%s\n' "$wanted" >"$mark"
 }
 
-# Makes the stages available; $1 names the extras (mini, test, …) that the caller needs.
+# Makes the stages available; $1 names the extras (mini, test, …) that the caller needs, or is empty.
 set_up() {
   local extras=$1 active=${VIRTUAL_ENV:-${CONDA_PREFIX:-}}
   if [[ -n $active ]]; then
     if ! command -v keraldi >/dev/null; then
-      echo "path.sh: the active environment $active has no Keraldi; run: pip install -e '$root[$extras]', or deactivate it" >&2
+      echo "path.sh: the active environment $active has no Keraldi; run: pip install -e '${root}${extras:+[$extras]}', or deactivate it" >&2
       return 1
     fi
     return 0

@@ -63,4 +63,4 @@ for model in $models; do
       keraldi score "data/$set" "exp/$model/decode_$set" --lang data/lang
   done
 done
-show 9 "results" keraldi results exp
+show 9 "results" write_results

@@ -35,3 +35,16 @@ show() {
   echo "stage $number: $title"
   "$@"
 }
+
+# Prints the table of PERs, and keeps it as exp/RESULTS with its circumstances:
+# the RESULTS that stands beside run.sh is what we measured.
+write_results() {
+  local table
+  table=$(keraldi results exp) || return 1
+  {
+    echo "commit: $(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)"
+    echo "date: $(date '+%Y-%m-%d'), $(uname -sm), $(getconf _NPROCESSORS_ONLN) cores, seed ${seed:-1}"
+    printf '%s\n' "$table"
+  } >exp/RESULTS
+  printf '%s\n(kept in %s)\n' "$table" "$PWD/exp/RESULTS"
+}
