@@ -1,6 +1,7 @@
 """Stage prepare: a raw corpus -> data dirs and a lang dir."""
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from features.errors import ConfigError
 from pipeline.corpora.fsdd import prepare_fsdd
 from pipeline.corpora.mini import FULL, QUICK, prepare_mini
 from pipeline.corpora.speechocean762 import prepare_speechocean762
+from pipeline.corpora.timit import prepare_timit
 from pipeline.datadir.datadir import DataDir
 from pipeline.stage import Stamp, note
 
@@ -16,19 +18,21 @@ _OUTPUTS = ("train/wav.scp", "dev/wav.scp", "test/wav.scp", "lang/phones.txt")
 
 
 def _report(corpus: str, sets: Mapping[str, DataDir]) -> None:
-    """One line on all sets, and a warning where test speakers were heard in training."""
-    train = set(sets["train"].spk2utt)
+    """One line on all sets, and a warning where speakers are in more than one."""
     parts = []
     for name, data in sets.items():
-        speakers = set(data.spk2utt)
         hours = sum((data.utt2dur or {}).values()) / 3600
         parts.append(
-            f"{name}: {len(data.utterances)} utterances, {hours:.2f} h, {len(speakers)} speakers"
+            f"{name}: {len(data.utterances)} utterances, {hours:.2f} h, "
+            f"{len(data.spk2utt)} speakers"
         )
-        if name != "train" and (shared := speakers & train):
+    for first, second in itertools.combinations(sets, 2):
+        shared = sorted(set(sets[first].spk2utt) & set(sets[second].spk2utt))
+        if shared:
             note(
-                f"prepare {corpus}: warning: {len(shared)} speakers of {name} are also in train "
-                f"({', '.join(sorted(shared)[:5])}): its PER is not that of unseen speakers"
+                f"prepare {corpus}: warning: {len(shared)} speakers are in both {first} and "
+                f"{second} ({', '.join(shared[:5])}{', …' if len(shared) > 5 else ''}): "
+                f"the PER of {second} is not that of unseen speakers"
             )
     note(f"prepare {corpus}: {'; '.join(parts)}")
 
@@ -114,4 +118,24 @@ def fsdd(corpus: str, *, out: str = "data") -> None:
         out,
         lambda: prepare_fsdd(folder, Path(out)),
         settings={"corpus": str(folder.resolve()), "recordings": listing},
+    )
+
+
+def timit(corpus: str, *, out: str = "data", complete_test: bool = False) -> None:
+    """Prepares TIMIT (LDC93S1).
+
+    Args:
+        corpus: its folder, with TRAIN and TEST in any case; audio as SPHERE or RIFF.
+        out: folder to make train, dev, test and lang in.
+        complete_test: all 168 test speakers in place of the 24 of the core test.
+
+    Raises:
+        DataError: the corpus is not complete, or a file is damaged.
+    """
+    folder = Path(corpus)
+    _prepare(
+        "timit",
+        out,
+        lambda: prepare_timit(folder, Path(out), complete_test=complete_test),
+        settings={"corpus": str(folder.resolve()), "complete_test": complete_test},
     )
