@@ -55,8 +55,11 @@ def _check_sphere(fields: dict[str, str], name: str) -> None:
     if all(fields.get(field, "").isdigit() for field in needed):
         count, width, channels = (int(fields[field]) for field in needed)
         if count * width * channels > int(fields["bytes"]):
-            raise AudioError(f"{name}: truncated: {fields['bytes']} bytes of samples where the "
-                             f"header promises {count * width * channels}; copy it again")  # fmt: skip
+            there, promised = fields["bytes"], count * width * channels
+            raise AudioError(
+                f"{name}: truncated: {there} bytes of samples where the header promises "
+                f"{promised}; copy it again"
+            )
 
 
 def _check_whole(file: BinaryIO, name: str) -> None:

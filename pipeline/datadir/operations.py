@@ -140,7 +140,7 @@ def _merged(
         for key, value in (table or {}).items():
             if whole.get(key, value) != value:
                 raise DataError(
-                    f"{source}: {name}: {key!r} is in another data dir with another value; rename it"
+                    f"{source}: {name}: {key!r} has another value in another data dir; rename it"
                 )
             whole[key] = value
     return whole

@@ -166,7 +166,7 @@ def _parse_tiers(
     tiers: dict[str, list[tuple[float, float, str]]] = {}
     position = 3  # after start, end, number of tiers
     try:
-        while position < len(tokens):
+        for _ in range(int(tokens[2][1])):
             kind, name = tokens[position][1], tokens[position + 1][1]
             count = int(tokens[position + 4][1])
             width = 3 if kind == "IntervalTier" else 2

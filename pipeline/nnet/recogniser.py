@@ -97,7 +97,7 @@ class Recogniser:
     def _phone_fault(self, phones: PhoneTable) -> str:
         new = sorted(set(phones.symbols) - set(self.phones.symbols))
         gone = sorted(set(self.phones.symbols) - set(phones.symbols))
-        what = f"unknown to the model: {' '.join(new) or 'none'}; absent: {' '.join(gone) or 'none'}"
+        what = f"new: {' '.join(new) or 'none'}; absent: {' '.join(gone) or 'none'}"
         if not new and not gone:
             what = "the same symbols in another order"
         return f"phone table differs from that of {self._source}: {what}; give its own lang dir"

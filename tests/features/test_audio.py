@@ -1,0 +1,138 @@
+"""Audio of every kind comes back as it went in; every bad file is told."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from features.audio import audio_duration, read_audio
+from features.errors import AudioError
+
+RATE = 16000
+TONE = (0.5 * np.sin(np.arange(RATE) * 0.1)).astype(np.float32)  # one second
+
+LOSSLESS = {
+    "u8": ("wav", "PCM_U8", 2**-7),
+    "s16": ("wav", "PCM_16", 2**-15),
+    "s24": ("wav", "PCM_24", 2**-23),
+    "s32": ("wav", "PCM_32", 2**-23),
+    "float": ("wav", "FLOAT", 0.0),
+    "flac": ("flac", "PCM_16", 2**-15),
+    "sphere": ("nist", "PCM_16", 2**-15),
+}  # name -> format, subtype, half a quantisation step and a little
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_lossless_formats_keep_samples(name, tmp_path):
+    kind, subtype, step = LOSSLESS[name]
+    path = tmp_path / f"a.{kind}"
+    soundfile.write(path, TONE, RATE, subtype=subtype, format=kind.upper())
+    samples, rate = read_audio(path)
+    assert (rate, samples.dtype) == (RATE, np.float32)
+    np.testing.assert_allclose(samples, TONE, atol=step + 1e-7)
+
+
+@pytest.mark.parametrize("kind", ["ogg", "mp3"])
+def test_lossy_formats_keep_the_tone(kind, tmp_path):
+    soundfile.write(tmp_path / f"a.{kind}", TONE, RATE)
+    samples, _ = read_audio(tmp_path / f"a.{kind}")
+    spectrum = np.abs(np.fft.rfft(samples[2000:14000]))
+    assert abs(spectrum.argmax() / 12000 * RATE - 0.1 / (2 * np.pi) * RATE) < 2.0
+
+
+def test_channels_are_averaged(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.stack([TONE, 0 * TONE], 1), RATE, "FLOAT")
+    np.testing.assert_allclose(
+        read_audio(tmp_path / "a.wav")[0], TONE / 2, atol=2e-4
+    )  # written as 16 bits
+
+
+def test_rates_are_changed(tmp_path):
+    soundfile.write(tmp_path / "a.wav", TONE, RATE)
+    samples, rate = read_audio(tmp_path / "a.wav", rate_hz=8000)
+    assert (rate, len(samples)) == (RATE, 8000)
+    np.testing.assert_allclose(samples[500:7500], TONE[::2][500:7500], atol=1e-3)
+
+
+def test_a_part_is_cut_by_time(tmp_path):
+    soundfile.write(tmp_path / "a.flac", TONE, RATE)
+    samples, _ = read_audio(tmp_path / "a.flac", start=0.25, end=0.5)
+    np.testing.assert_allclose(samples, TONE[4000:8000], atol=1e-4)
+    assert audio_duration(tmp_path / "a.flac") == 1.0
+
+
+def test_pipes_run_only_when_allowed(tmp_path):
+    soundfile.write(tmp_path / "a.wav", TONE, RATE)
+    command = f"cat {tmp_path}/a.wav |"
+    with pytest.raises(AudioError, match="--allow-pipes"):
+        read_audio(command)
+    np.testing.assert_allclose(
+        read_audio(command, allow_pipes=True)[0], TONE, atol=1e-4
+    )
+    with pytest.raises(AudioError, match="exit status 3: gone; mend it"):
+        read_audio("echo gone >&2; exit 3 |", allow_pipes=True)
+
+
+def cut(path: Path, keep: float) -> None:
+    """Leaves the first part of a file."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * keep)])
+
+
+def sphere_header(**fields: str) -> bytes:
+    rows = "".join(f"{name} {value}\n" for name, value in fields.items())
+    return f"NIST_1A\n   1024\n{rows}end_head\n".encode().ljust(1024)
+
+
+def bad_files(folder: Path) -> None:
+    """Writes one file of every bad kind."""
+    (folder / "empty.wav").write_bytes(b"")
+    (folder / "text.wav").write_text("not audio at all, but long enough for a header")
+    for kind in ("wav", "flac"):
+        soundfile.write(folder / f"truncated.{kind}", TONE, RATE)
+        cut(folder / f"truncated.{kind}", 0.6)
+    soundfile.write(folder / "silent.wav", 0 * TONE, RATE)
+    soundfile.write(
+        folder / "nan.wav", np.full(RATE, np.nan, np.float32), RATE, "FLOAT"
+    )
+    soundfile.write(folder / "none.wav", TONE[:0], RATE)
+    (folder / "folder.wav").mkdir()
+    (folder / "shorten.wav").write_bytes(
+        sphere_header(sample_coding="-s26 pcm,embedded-shorten-v2.00") + b"x" * 99
+    )
+    (folder / "short_sphere.wav").write_bytes(
+        sphere_header(
+            sample_count="-i 9000", sample_n_bytes="-i 2", channel_count="-i 1"
+        )
+        + b"x" * 99
+    )
+    huge = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 2**32 - 2, b"WAVE", b"fmt ", 16, 1, 1,
+                       RATE, 2 * RATE, 2, 16, b"data", 2**32 - 40)  # fmt: skip
+    (folder / "huge.wav").write_bytes(huge + b"\x01\x00" * 50)
+
+
+BAD = {
+    "empty.wav": "empty file",
+    "text.wav": "cannot be read as audio",
+    "truncated.wav": "truncated: .* where the header promises 32000",
+    "truncated.flac": "truncated|cannot be read as audio",
+    "silent.wav": "silent, every sample is zero",
+    "nan.wav": "holds NaN or infinity",
+    "none.wav": "no samples",
+    "folder.wav": "a folder, not a file",
+    "absent.wav": "no such file; mend wav.scp",
+    "shorten.wav": "shorten, which is not supported; unpack it",
+    "short_sphere.wav": "truncated: 99 bytes of samples where the header promises 18000",
+    "huge.wav": "truncated: 100 bytes",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files_are_told(name, tmp_path):
+    bad_files(tmp_path)
+    with pytest.raises(AudioError, match=BAD[name]) as caught:
+        read_audio(tmp_path / name)
+    assert str(caught.value).startswith(str(tmp_path / name))
+    assert "\n" not in str(caught.value)

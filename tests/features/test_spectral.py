@@ -1,0 +1,127 @@
+"""Features against their equations, against librosa, and against Kaldi's own."""
+
+import librosa
+import numpy as np
+import pytest
+
+from features.errors import ConfigError, DataError
+from features.spectral import FeatureOptions, compute_features
+
+RATE = 16000
+KALDI = 1e-3  # log units; kaldi-native-fbank computes in float32 too
+# Bins this far (in nats of energy) under the loudest of their frame hold the rounding noise
+# of a float32 FFT, on either side: they are compared loosely.
+NOISE_DEPTH = 17.0
+NOISE = 2e-2
+
+
+def speech_like(seconds: float, seed: int = 0) -> np.ndarray:
+    """A voice of harmonics with moving formants, pauses and breath, in [-1, 1]."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(seconds * RATE)) / RATE
+    pitch = 120 + 20 * np.sin(2 * np.pi * 0.7 * time)
+    phase = 2 * np.pi * np.cumsum(pitch) / RATE
+    voice = sum(np.sin(n * phase) / n for n in range(1, 25))
+    voice *= 0.5 + 0.5 * np.sin(2 * np.pi * 3 * time)
+    return (0.1 * voice + 0.01 * rng.normal(size=len(time))).astype(np.float32)
+
+
+def kaldi_features(samples: np.ndarray, kind: str, num_mels: int) -> np.ndarray:
+    """The same by kaldi-native-fbank, without dither."""
+    import kaldi_native_fbank as knf
+
+    options = knf.FbankOptions() if kind == "fbank" else knf.MfccOptions()
+    options.frame_opts.dither = 0
+    options.mel_opts.num_bins = num_mels
+    online = (knf.OnlineFbank if kind == "fbank" else knf.OnlineMfcc)(options)
+    online.accept_waveform(RATE, (samples * 32768).tolist())
+    online.input_finished()
+    return np.stack([online.get_frame(i) for i in range(online.num_frames_ready)])
+
+
+@pytest.mark.parametrize("num_mels", [23, 40, 80])
+def test_the_kaldi_filterbank_agrees_with_kaldi(num_mels):
+    samples = speech_like(2.0)
+    options = FeatureOptions(preset="kaldi", num_mels=num_mels)
+    ours, theirs = compute_features(samples, options), kaldi_features(
+        samples, "fbank", num_mels
+    )
+    assert ours.shape == theirs.shape
+    loud = theirs > theirs.max(axis=1, keepdims=True) - NOISE_DEPTH
+    np.testing.assert_allclose(ours[loud], theirs[loud], atol=KALDI)
+    np.testing.assert_allclose(ours, theirs, atol=NOISE)
+
+
+def test_the_kaldi_mfcc_agrees_with_kaldi():
+    samples = speech_like(2.0)
+    options = FeatureOptions(kind="mfcc", preset="kaldi", num_mels=23)
+    np.testing.assert_allclose(
+        compute_features(samples, options),
+        kaldi_features(samples, "mfcc", 23),
+        atol=KALDI,
+    )
+
+
+def test_the_librosa_filterbank_agrees_with_librosa():
+    samples = speech_like(1.0)
+    power = librosa.feature.melspectrogram(
+        y=samples, sr=RATE, n_fft=512, win_length=400, hop_length=160, center=False,
+        n_mels=40, fmin=20, fmax=8000, pad_mode="constant",
+    )  # fmt: skip
+    # librosa centres the window in the FFT's frame: its frame t is ours 56 samples later.
+    shifted = compute_features(samples[56:], FeatureOptions())
+    frames = min(len(shifted), power.shape[1])
+    np.testing.assert_allclose(
+        shifted[:frames], np.log(np.maximum(power.T[:frames], 1.19e-7)), atol=1e-3
+    )
+
+
+def test_the_equation_of_one_frame():
+    samples = speech_like(0.025)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
+    power = np.abs(np.fft.rfft(samples * window, 512)) ** 2
+    mels = librosa.filters.mel(sr=RATE, n_fft=512, n_mels=40, fmin=20, fmax=8000)
+    expected = np.log(np.maximum(mels @ power, np.finfo(np.float32).eps))
+    np.testing.assert_allclose(
+        compute_features(samples, FeatureOptions()), expected[None], atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("samples", [400, 559, 560, 16000, 700_000])
+def test_frames_are_whole(samples):
+    frames = compute_features(np.ones(samples, np.float32), FeatureOptions())
+    assert frames.shape == (1 + (samples - 400) // 160, 40)
+    assert frames.dtype == np.float32
+
+
+def test_long_recordings_give_the_same_frames_as_their_parts():
+    samples = speech_like(60.0)
+    whole = compute_features(samples, FeatureOptions())
+    part = compute_features(samples[160 * 5000 :], FeatureOptions())
+    # A matrix product may round otherwise when it has other rows beside.
+    np.testing.assert_allclose(whole[5000:], part, atol=1e-5)
+
+
+def test_less_than_a_frame_is_told():
+    with pytest.raises(DataError, match="399 samples are less than one frame of 400"):
+        compute_features(np.ones(399, np.float32), FeatureOptions())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"high_hz": 9000}, "high_hz <= 8000|<= 8000"),
+        ({"low_hz": 5000, "high_hz": 4000}, "low_hz < high_hz"),
+        ({"kind": "mfcc", "num_ceps": 50}, "at most num_mels, 40"),
+    ],
+)
+def test_wrong_options_are_told(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        FeatureOptions(**changes)
+
+
+def test_filters_that_would_be_empty_are_told():
+    with pytest.raises(
+        ConfigError, match="some filters would be empty; lower num_mels"
+    ):
+        compute_features(speech_like(0.1), FeatureOptions(preset="kaldi", num_mels=200))

@@ -1,0 +1,199 @@
+"""Data dirs: read, written, validated, mended, cut and joined."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from features.errors import ConfigError, DataError
+from pipeline.datadir import operations
+from pipeline.datadir.datadir import DataDir, Segment, read_datadir, write_datadir
+from pipeline.datadir.lang import Lang
+from pipeline.datadir.phones import Fold, PhoneTable
+from pipeline.datadir.tables import read_table
+from pipeline.datadir.validation import check_datadir
+
+LANG = Lang(PhoneTable(("sil", "a", "b")), Fold({}), None, ("sil",))
+
+
+@pytest.fixture
+def data(tmp_path) -> DataDir:
+    """Three speakers with three utterances each."""
+    utterances = [f"{spk}-{n}" for spk in ("ann", "bob", "eve") for n in range(3)]
+    wav = {}
+    for number, utt in enumerate(utterances):
+        wav[utt] = str(tmp_path / f"{utt}.wav")
+        soundfile.write(wav[utt], np.full(1600 * (number + 1), 0.1), 16000)
+    data = DataDir(
+        path=tmp_path / "data",
+        wav=wav,
+        utt2spk={utt: utt[:3] for utt in utterances},
+        text={utt: ("a", "b") for utt in utterances},
+        spk2gender={"ann": "f", "bob": "m", "eve": "f"},
+        utt2dur={utt: (n + 1) / 10 for n, utt in enumerate(utterances)},
+    )
+    write_datadir(data, tmp_path / "data")
+    (tmp_path / "data" / "spk2age").write_text("ann 30\nbob 40\neve 50\n")
+    (tmp_path / "data" / "words").write_text("".join(f"{u} x y\n" for u in utterances))
+    return data
+
+
+def test_a_data_dir_comes_back(data):
+    assert read_datadir(data.path) == data
+    assert check_datadir(data.path, lang=LANG) == []
+    assert data.spk2utt["bob"] == ("bob-0", "bob-1", "bob-2")
+
+
+def test_segments_name_recordings(data):
+    cut = DataDir(
+        path=data.path, wav={"rec": "x.wav"}, utt2spk={"u": "s"},
+        segments={"u": Segment("rec", 0.5, 1.25)},
+    )  # fmt: skip
+    write_datadir(cut, data.path / "seg")
+    back = read_datadir(data.path / "seg")
+    assert back.segments == cut.segments
+    assert back.recording_of("u") == "rec"
+
+
+def replace_in(path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+# file, what is replaced by what, and the message with its line
+FAULTS = [
+    ("text", "ann-1 a b\n", "", "utt2spk:2: utterance 'ann-1' is absent from text"),
+    ("text", "ann-1 a b", "ann-1 a zz", "text:2: unknown 'zz', 1 times"),
+    ("text", "ann-1 a b", "ann-1", "text:2: 'ann-1' has no value"),
+    ("text", "ann-1 a b", " ann-1 a b", "text:2: space at an end"),
+    ("text", "ann-1 a b", "ann-1 a b\r", "text:2: ends in a carriage return"),
+    ("text", "ann-1 a b", "\nann-1 a b", "text:2: empty line"),
+    ("text", "ann-0 a b\nann-1 a b", "ann-1 a b\nann-0 a b", "text:2: .*not sorted"),
+    (
+        "text",
+        "ann-1 a b\n",
+        "ann-1 a b\nann-1 a b\n",
+        "text:3: key 'ann-1' comes twice",
+    ),
+    ("text", "eve-2 a b\n", "eve-2 a b", "text:9: no newline at the end"),
+    ("text", "ann-1", "ann/1", "text:2: key 'ann/1' is no safe name"),
+    (
+        "utt2spk",
+        "ann-0 ann\n",
+        "",
+        "wav.scp:1: recording 'ann-0' is absent from utt2spk",
+    ),
+    ("utt2spk", "ann-0 ann", "ann-0 bob", "spk2utt:1: utterances of 'ann' differ"),
+    ("spk2gender", "bob m", "bob x", "spk2gender:2: expected m or f, got 'x'"),
+    ("spk2gender", "bob m\n", "", "speaker 'bob' is absent from spk2gender"),
+    ("wav.scp", "ann-2.wav", "gone.wav", "wav.scp:3: .*gone.wav: no such file"),
+    ("utt2dur", "0.1000", "-1", "utt2dur:1: expected seconds above 0, got '-1'"),
+]
+
+
+@pytest.mark.parametrize(("name", "old", "new", "message"), FAULTS)
+def test_every_fault_is_told_with_its_line(data, name, old, new, message):
+    replace_in(data.path / name, old, new)
+    with pytest.raises(DataError, match=message):
+        check_datadir(data.path, lang=LANG)
+
+
+def test_all_faults_are_told_at_once(data):
+    for name, old, new, _ in (FAULTS[1], FAULTS[12], FAULTS[14]):
+        replace_in(data.path / name, old, new)
+    with pytest.raises(DataError) as caught:
+        check_datadir(data.path, lang=LANG)
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_fix_sorts_drops_and_keeps_a_backup(data):
+    replace_in(data.path / "text", "ann-1 a b\n", "")
+    replace_in(data.path / "wav.scp", "ann-2.wav", "gone.wav")
+    (data.path / "spk2utt").unlink()
+    lines = (data.path / "utt2spk").read_text().splitlines()
+    (data.path / "utt2spk").write_text("".join(f"{x}\n" for x in reversed(lines)))
+    assert operations.fix(data.path) == {"text": ["ann-1"], "wav.scp": ["ann-2"]}
+    assert check_datadir(data.path, lang=LANG) == []
+    assert len(read_datadir(data.path).utterances) == 7
+    assert (data.path / ".backup" / "utt2spk").read_text().startswith("eve-2")
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({"first": 2}, {"ann-0", "ann-1"}),
+        ({"last": 1}, {"eve-2"}),
+        ({"per_speaker": 1}, {"ann-0", "bob-0", "eve-0"}),
+        ({"shortest": 2}, {"ann-0", "ann-1"}),
+        ({"speakers": "eve\n"}, {"eve-0", "eve-1", "eve-2"}),
+        ({"utterances": "bob-1\nann-0\n"}, {"bob-1", "ann-0"}),
+    ],
+)
+def test_subsets(data, choice, expected, tmp_path):
+    for name in ("speakers", "utterances"):
+        if name in choice:
+            (tmp_path / "list").write_text(choice[name])
+            choice = {name: str(tmp_path / "list")}
+    part = operations.write_part(
+        data, operations.choose(data, **choice), tmp_path / "part"
+    )
+    assert set(part.utterances) == expected
+    assert check_datadir(tmp_path / "part", lang=LANG) == []
+    assert set(read_table(tmp_path / "part" / "words")) == expected
+    assert set(read_table(tmp_path / "part" / "spk2age")) == {u[:3] for u in expected}
+
+
+@pytest.mark.parametrize(
+    ("choice", "error", "message"),
+    [
+        ({}, ConfigError, "exactly one of --first"),
+        ({"first": 1, "last": 1}, ConfigError, "got 2"),
+        ({"first": 99}, ConfigError, "--first: expected 1 to 9, got 99"),
+        ({"speakers": "zoe\n"}, DataError, "unknown speakers zoe"),
+    ],
+)
+def test_wrong_choices_are_told(data, choice, error, message, tmp_path):
+    if "speakers" in choice:
+        (tmp_path / "list").write_text(choice["speakers"])
+        choice = {"speakers": str(tmp_path / "list")}
+    with pytest.raises(error, match=message):
+        operations.choose(data, **choice)
+
+
+def test_split_keeps_speakers_together(data):
+    parts = operations.split_by_speaker(data, 2)
+    assert sorted(u for part in parts for u in part) == list(data.utterances)
+    speakers = [{u[:3] for u in part} for part in parts]
+    assert not speakers[0] & speakers[1]
+    with pytest.raises(ConfigError, match="expected 1 to 3 parts"):
+        operations.split_by_speaker(data, 4)
+
+
+def test_combining_the_parts_gives_the_whole(data, tmp_path):
+    parts = [
+        operations.write_part(data, chosen, tmp_path / str(number))
+        for number, chosen in enumerate(operations.split_by_speaker(data, 3))
+    ]
+    operations.combine(parts, tmp_path / "all")
+    for name in (
+        "wav.scp",
+        "text",
+        "utt2spk",
+        "spk2utt",
+        "spk2gender",
+        "utt2dur",
+        "words",
+    ):
+        assert (tmp_path / "all" / name).read_text() == (data.path / name).read_text()
+    with pytest.raises(DataError, match="utterance 'ann-0' is in .* too"):
+        operations.combine([data, parts[0]], tmp_path / "twice")
+
+
+def test_perturbed_copies_are_speakers_of_their_own(data, tmp_path):
+    whole = operations.perturb_speed(data, (1.0, 1.1), tmp_path / "sp")
+    assert len(whole.utterances) == 18
+    assert whole.utt2spk["sp1.1-ann-0"] == "sp1.1-ann"
+    assert read_table(tmp_path / "sp" / "utt2speed")["sp1.1-eve-2"] == "1.1"
+    assert check_datadir(tmp_path / "sp", lang=LANG) == []
+    with pytest.raises(ConfigError, match="different ones from 0.5 to 2"):
+        operations.perturb_speed(data, (1.0, 3.0), tmp_path / "x")
