@@ -1,164 +1,212 @@
 """Stage decode: features and a model -> phone sequences."""
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
 from features.archive import ArchiveWriter
 from features.errors import ConfigError, DataError
-from pipeline.config import load, save
+from features.files import write_text
+from pipeline.config import check, load, save
 from pipeline.datadir.datadir import DataDir, read_datadir
 from pipeline.datadir.lang import Lang, read_lang
 from pipeline.datadir.tables import write_table
 from pipeline.datadir.times import PhoneInterval, write_ctm
-from pipeline.decoding.ngram import flat_bigram, phone_bigram, read_arpa
-from pipeline.decoding.tokens import Token, greedy_ctc
-from pipeline.decoding.viterbi import PhoneBigram, decode_frames
-from pipeline.scoring.table import headline_policy, score_texts
+from pipeline.decoding.arpa import read_arpa
+from pipeline.decoding.decoder import Clock, Decoder
+from pipeline.decoding.ngram import flat_bigram, phone_bigram
+from pipeline.decoding.settings import DecodeSettings
+from pipeline.decoding.tuning import Trial
 from pipeline.stage import Accounting, Stamp, note, progress, require
+from pipeline.tuning import tuned, tuning_table
 
-LM_WEIGHTS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
-PENALTIES = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
+if TYPE_CHECKING:
+    from pipeline.nnet.recogniser import Recogniser
 
-
-@dataclass(frozen=True, kw_only=True)
-class DecodeSettings:
-    """How posteriors become phones.
-
-    Attributes:
-        acoustic_scale: of log posterior less log prior.
-        prior_scale: of the log prior.
-        lm_weight: of the log bigram.
-        insertion_penalty: taken off for every phone, in nats.
-        min_frames: network frames a phone lasts at least.
-        tuned_on: data dir these were chosen on; None when they were given.
-        decoded: data dir they were used on.
-    """
-
-    __pydantic_config__ = {"extra": "forbid"}
-
-    acoustic_scale: Annotated[float, Field(gt=0)] = 1.0
-    prior_scale: Annotated[float, Field(ge=0)] = 1.0
-    lm_weight: Annotated[float, Field(ge=0)] = 1.0
-    insertion_penalty: float = 0.0
-    min_frames: Annotated[int, Field(gt=0)] = 1
-    tuned_on: str | None = None
-    decoded: str | None = None
+Posteriors = Iterable[tuple[str, np.ndarray]]
+OUTPUTS = ("settings.yaml", "ctm", "hyp")
 
 
 @dataclass(frozen=True)
-class Decoder:
-    """Turns an utterance's posteriors into tokens.
+class Job:
+    """A set to decode.
 
     Attributes:
-        bigram: of phones, unscaled.
-        log_priors: [S].
-        states: states a phone.
-        ctc: whether the last output is a blank and decoding is greedy.
+        data: the set.
+        lang: its phones.
+        grammar: ARPA file; None where no model of sequences is used.
     """
 
-    bigram: PhoneBigram
-    log_priors: np.ndarray
-    states: int
-    ctc: bool
+    data: DataDir
+    lang: Lang
+    grammar: Path | None
 
-    def decode(
-        self, log_posteriors: np.ndarray, settings: DecodeSettings
-    ) -> list[Token]:
-        """The tokens of [T, S] log-posteriors."""
-        if self.ctc:
-            return greedy_ctc(log_posteriors)
-        scores = log_posteriors - settings.prior_scale * self.log_priors
-        tokens, _ = decode_frames(
-            scores * settings.acoustic_scale,
-            states=self.states,
-            bigram=self.bigram.scaled(settings.lm_weight, settings.insertion_penalty),
-            min_frames=settings.min_frames,
-        )
-        return tokens
+    def decoder(self, recogniser: "Recogniser") -> Decoder:
+        """The search for a model's posteriors.
 
+        Raises:
+            DataError: the model, the lang dir and the grammar have different phones.
+        """
+        recogniser.check_data(self.data.path, self.lang.phones)
+        phones = self.lang.phones
+        bigram = flat_bigram(len(phones))
+        ctc = recogniser.objective == "ctc"
+        if self.grammar is not None and not ctc:
+            source = str(self.grammar)
+            bigram = phone_bigram(read_arpa(self.grammar), phones, source=source)
+        states = 1 if ctc else recogniser.states_per_phone
+        return Decoder(phones, bigram, recogniser.log_priors, states, ctc)
 
-def tuned(
-    decoder: Decoder,
-    posteriors: Mapping[str, np.ndarray],
-    data: DataDir,
-    lang: Lang,
-    start: DecodeSettings,
-) -> DecodeSettings:
-    """Tries LM weights and insertion penalties on a set and takes the lowest PER.
+    def posteriors(self, recogniser: "Recogniser", decoder: Decoder) -> Posteriors:
+        """Runs the network over the set; each utterance's posteriors are checked.
 
-    Raises:
-        DataError: the set has no transcripts.
-    """
-    if data.text is None:
-        raise DataError(f"{data.path}/text: no such file; tuning needs transcripts")
-    silence = lang.scoring_silence
-    references = {u: lang.fold.fold(lang.phones_of(w)) for u, w in data.text.items()}
-    policy = headline_policy(references, silence)
-    trials = []
-    grid = [(w, p) for w in LM_WEIGHTS for p in PENALTIES]
-    for weight, penalty in progress(grid, total=len(grid), label="decode: tune"):
-        settings = replace(start, lm_weight=weight, insertion_penalty=penalty)
-        found = {
-            utt: lang.fold.fold(
-                lang.phones.symbols_of(t.phone for t in decoder.decode(p, settings))
+        Raises:
+            DataError: utterances have no features (all are named).
+        """
+        absent = sorted(set(self.data.utterances) - set(self.data.feats or {}))
+        if absent:
+            raise DataError(
+                f"{self.data.path}/feats.scp: no features of {len(absent)} utterances: "
+                f"{', '.join(absent[:10])}; run keraldi extract, or remove them with "
+                "keraldi validate --fix"
             )
-            for utt, p in posteriors.items()
-        }
-        scored = score_texts(
-            references, found, policy=policy, silence=silence, utt2spk=data.utt2spk
-        )
-        trials.append((scored.total.rate, settings))
-    rate, best = min(trials, key=lambda trial: trial[0])
-    note(
-        f"decode: lm_weight {best.lm_weight}, insertion_penalty {best.insertion_penalty}: "
-        f"lowest of {len(trials)} trials on {data.path}, {policy} PER {rate:.2f} %"
-    )
-    return best
+        outputs = recogniser.log_posteriors(recogniser.inputs(self.data))
+        total, label = len(self.data.utterances), f"decode {self.data.path}"
+        for utt, matrix in progress(outputs, total=total, label=label):
+            decoder.check(utt, matrix)
+            yield utt, matrix
 
 
-def _confident(
-    tokens: list[Token], posteriors: np.ndarray, states: int
-) -> Iterator[float]:
-    """The mean posterior of each token's phone over its frames."""
-    for token in tokens:
-        first = token.phone * states
-        span = posteriors[token.start : token.end, first : first + states]
-        yield float(np.exp(span).sum(axis=1).mean())
+def _found(
+    job: Job,
+    decoder: Decoder,
+    posteriors: Posteriors,
+    settings: DecodeSettings,
+    clock: Clock,
+) -> dict[str, list[PhoneInterval]]:
+    """The phones of every utterance; one utterance's posteriors are in memory at a time."""
+    durations = job.data.utt2dur or {}
+    marks = {}
+    for utt, matrix in posteriors:
+        tokens = decoder.decode(matrix, settings)
+        length = durations[utt] if utt in durations else None
+        marks[utt] = decoder.intervals(tokens, matrix, clock, length)
+    return marks
 
 
-def _intervals(
-    tokens: list[Token],
-    posteriors: np.ndarray,
-    lang: Lang,
+@contextlib.contextmanager
+def _stored(posteriors: Posteriors, folder: Path, wanted: bool) -> Iterator[Posteriors]:
+    """Posteriors that are also written to `posteriors.ark` as they pass, where wanted."""
+    ark, scp = folder / "posteriors.ark", folder / "posteriors.scp"
+    if not wanted:
+        yield posteriors
+        return
+    with ArchiveWriter(ark, scp) as writer:
+
+        def passing() -> Posteriors:
+            for utt, matrix in posteriors:
+                writer.write(utt, matrix)
+                yield utt, matrix
+
+        yield passing()
+
+
+def _replace_outputs(
+    folder: Path,
+    marks: Mapping[str, list[PhoneInterval]],
+    settings: DecodeSettings,
+    trials: list[Trial],
     *,
-    states: int,
-    shift: float,
-) -> list[PhoneInterval]:
-    confidences = _confident(tokens, posteriors, states)
-    return [
-        PhoneInterval(lang.phones.symbols[t.phone], t.start * shift, t.end * shift, c)
-        for t, c in zip(tokens, confidences, strict=True)
-    ]
+    posteriors: bool,
+) -> None:
+    """Puts new hypotheses in place of old ones, which no reader can mistake for each other.
+
+    `hyp` goes first and comes last: a run killed in between leaves none. The error rates of
+    the old hypotheses go with them.
+    """
+    stale = ["hyp", "tuning", "scoring/per"]
+    stale += [] if posteriors else ["posteriors.scp", "posteriors.ark"]
+    for name in stale:
+        (folder / name).unlink(missing_ok=True)
+    save(folder / "settings.yaml", settings)
+    write_ctm(folder / "ctm", marks)
+    if trials:
+        write_text(folder / "tuning", tuning_table(trials))
+    rows = {utt: " ".join(m.phone for m in found) for utt, found in marks.items()}
+    write_table(folder / "hyp", rows)
 
 
 def _choose_settings(
-    settings: str | None, given: dict[str, float | int | None], tuning: bool
+    frozen: str | None, given: dict[str, float | int | None], tuning: bool
 ) -> DecodeSettings:
-    """Settings from a frozen file, or from the options."""
+    """Settings from a frozen file, or from the options; checked alike."""
     chosen = {name: value for name, value in given.items() if value is not None}
-    if settings is None:
-        return DecodeSettings(**chosen)  # type: ignore[arg-type]
+    if frozen is None:
+        return check(chosen, DecodeSettings, source="options")
     if chosen or tuning:
+        options = ["tune"] * tuning + list(chosen)
         raise ConfigError(
-            "--settings freezes every setting; leave out --tune and "
-            + ", ".join("--" + name.replace("_", "-") for name in given)
+            f"--settings {frozen} freezes every setting; leave out "
+            + ", ".join("--" + name.replace("_", "-") for name in options)
         )
-    return load(settings, DecodeSettings)
+    return load(frozen, DecodeSettings)
+
+
+def _grammar(arpa: str | None, lang: Path) -> Path | None:
+    """The ARPA file asked for, or the lang dir's own, or none."""
+    if arpa is not None:
+        require(arpa, mend="run keraldi lm")
+        return Path(arpa)
+    own = lang / "lm.arpa"
+    return own if own.exists() else None
+
+
+def _inputs(
+    model: Path, data: Path, lang: Path, grammar: Path | None, tuning: bool
+) -> list[Path]:
+    """The files whose content decides the hypotheses."""
+    features = ("feats.scp", "cmvn.scp", "utt2spk", ".stamps/extract.json")
+    inputs = [model / "final.keras", *(data / name for name in features)]
+    inputs += [lang / "phones.txt"] + ([grammar] if grammar else [])
+    if tuning:
+        tables = ("fold.map", "lexicon.txt", "silence.txt")
+        inputs += [data / "text", *(lang / name for name in tables)]
+    return inputs
+
+
+def _told(
+    settings: DecodeSettings, job: Job, decoder: Decoder, tuning: bool
+) -> DecodeSettings:
+    """Says what a reader of the error rate must know; completes the settings' record."""
+    grammar = None if job.grammar is None or decoder.ctc else str(job.grammar)
+    used = replace(
+        settings,
+        search="greedy ctc" if decoder.ctc else "viterbi",
+        grammar=grammar,
+        decoded=str(job.data.path),
+    )
+    if tuning and decoder.ctc:
+        note("decode: greedy CTC has no settings to tune")
+    elif grammar is None and not decoder.ctc:
+        note("decode: no lm.arpa in the lang dir: decoding without a language model")
+    if settings.search is not None and (settings.search, settings.grammar) != (
+        used.search,
+        grammar,
+    ):
+        note(
+            f"decode: warning: the settings were chosen for {settings.search} with "
+            f"{settings.grammar}, and are used for {used.search} with {grammar}"
+        )
+    if used.tuned_on_itself:
+        note(
+            f"decode: warning: the settings were tuned on {job.data.path} itself; its PER "
+            "will be marked so"
+        )
+    return used
 
 
 def decode(
@@ -186,15 +234,15 @@ def decode(
         lang: lang dir.
         arpa: phone n-gram; `lm.arpa` of the lang dir when there is one.
         settings: `settings.yaml` frozen on another set.
-        tune: choose LM weight and insertion penalty on this set.
-        lm_weight: of the log bigram.
-        insertion_penalty: taken off for every phone.
-        acoustic_scale: of the acoustic scores.
-        prior_scale: of the log priors.
-        min_frames: network frames a phone lasts at least.
+        tune: choose LM weight and insertion penalty on this set, by its PER.
+        lm_weight: of the log bigram; 1 when not given.
+        insertion_penalty: taken off for every phone, in nats; 0 when not given.
+        acoustic_scale: of the acoustic scores; 1 when not given.
+        prior_scale: of the log priors; 1 when not given.
+        min_frames: network frames a phone lasts at least; 1 when not given.
         posteriors: write log-posteriors too, as `posteriors.ark`.
     """
-    require(data, lang, mend="run the stages before this one")
+    require(model, data, lang, mend="run the stages before this one")
     given = {
         "lm_weight": lm_weight,
         "insertion_penalty": insertion_penalty,
@@ -203,64 +251,37 @@ def decode(
         "min_frames": min_frames,
     }
     chosen = _choose_settings(settings, given, tune)
-    grammar = Path(arpa) if arpa else Path(lang) / "lm.arpa"
-    if arpa:
-        require(arpa, mend="run keraldi lm")
+    grammar = _grammar(arpa, Path(lang))
     folder = Path(out)
     stamp = Stamp.of(
         folder,
         "decode",
         settings={**asdict(chosen), "tune": tune, "posteriors": posteriors},
-        inputs=[
-            Path(model) / "final.keras",
-            Path(data) / ".stamps" / "extract.json",
-            Path(data) / "text",
-            grammar,
-            Path(lang) / "phones.txt",
-        ],
+        inputs=_inputs(Path(model), Path(data), Path(lang), grammar, tune),
     )
-    if stamp.matches(folder / "hyp"):
+    if stamp.matches(*(folder / name for name in OUTPUTS)):
         note(f"decode: {folder} is up to date")
         return
     from pipeline.nnet.recogniser import load_recogniser  # brings TensorFlow
 
-    table, utterances = read_lang(lang), read_datadir(data)
+    job = Job(read_datadir(data), read_lang(lang), grammar)
     recogniser = load_recogniser(model)
-    recogniser.check_data(data, table.phones)
-    bigram = flat_bigram(len(table.phones))
-    if grammar.exists():
-        bigram = phone_bigram(read_arpa(grammar), table.phones)
-    ctc = recogniser.objective == "ctc"
-    states = recogniser.states_per_phone
-    decoder = Decoder(bigram, recogniser.log_priors, states, ctc)
-    outputs = recogniser.log_posteriors(recogniser.inputs(utterances))
-    total = len(utterances.utterances)
-    scores = dict(progress(outputs, total=total, label=f"decode {data}"))
-    if chosen.tuned_on == str(Path(data)):
-        note(
-            f"decode: the settings were tuned on {data} itself; its PER will be marked so"
-        )
-    if tune and not ctc:
-        chosen = replace(
-            tuned(decoder, scores, utterances, table, chosen), tuned_on=str(Path(data))
-        )
-    marks, accounting = {}, Accounting()
-    for utt, matrix in scores.items():
-        tokens = decoder.decode(matrix, chosen)
-        marks[utt] = _intervals(
-            tokens, matrix, table, states=states, shift=recogniser.frame_shift
-        )
-        accounting.keep()
-    if posteriors:
-        with ArchiveWriter(
-            folder / "posteriors.ark", folder / "posteriors.scp"
-        ) as writer:
-            for utt, matrix in scores.items():
-                writer.write(utt, matrix)
-    write_ctm(folder / "ctm", marks)
-    save(folder / "settings.yaml", replace(chosen, decoded=str(Path(data))))
-    write_table(
-        folder / "hyp", {u: " ".join(m.phone for m in ms) for u, ms in marks.items()}
+    decoder = job.decoder(recogniser)
+    chosen = _told(chosen, job, decoder, tune)
+    clock = Clock(
+        recogniser.features.frame_shift_ms / 1000,
+        recogniser.features.frame_length_ms / 1000,
+        recogniser.frontend.skip,
     )
+    trials: list[Trial] = []
+    with _stored(job.posteriors(recogniser, decoder), folder, posteriors) as stream:
+        if tune and not decoder.ctc:
+            held = dict(stream)
+            chosen, trials = tuned(decoder, held, job.data, job.lang, chosen)
+            stream = held.items()
+        marks = _found(job, decoder, stream, chosen, clock)
+    _replace_outputs(folder, marks, chosen, trials, posteriors=posteriors)
     stamp.write()
+    accounting = Accounting()
+    accounting.keep(len(marks))
     note(f"decode: {folder}: {accounting.line()}")

@@ -1,73 +1,59 @@
 """Stage results: every scored decode dir below a folder, best first."""
 
-import re
 from pathlib import Path
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
 from features.errors import DataError
+from pipeline.scoring.policies import POLICIES
+from pipeline.scoring.report import Summary, read_per
 
-_RATE = re.compile(r"%PER ([\d.]+) ")
-_POLICIES = ("strict", "sil-forgiven", "sil-collapsed")
-
-
-def read_per(path: Path) -> dict[str, str]:
-    """The lines of a `scoring/per` file by what they begin with."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    named = dict(line.split(": ", 1) for line in lines if ": " in line)
-    interval = next((line for line in lines if line.startswith("95 % interval ")), "")
-    return {**named, "headline": lines[0], "interval": interval.split(",")[0][14:]}
+_WIDTH = 240  # of a log: a row is never broken
 
 
-def _rate(line: str) -> str:
-    found = _RATE.search(line)
-    return found[1] if found else "?"
+def _rows(exp: Path) -> list[tuple[str, str, Summary]]:
+    """Set, model and summary of every scored decode dir: sets by name, best first in each."""
+    rows = []
+    for path in sorted(exp.glob("**/decode_*/scoring/per")):
+        decoded = path.parent.parent
+        model = decoded.parent.relative_to(exp)
+        rows.append((decoded.name.removeprefix("decode_"), str(model), read_per(path)))
+    if not rows:
+        raise DataError(f"{exp}: no **/decode_*/scoring/per; run keraldi score")
+    return sorted(rows, key=lambda row: (row[0], row[2].rate, row[1]))
 
 
 def results(exp: str = "exp") -> None:
-    """Prints the PERs of all scored decode dirs, best first within a set.
+    """Prints the error rates of all scored decode dirs, best first within a set.
 
     Args:
         exp: folder to look in.
     """
-    paths = sorted(Path(exp).glob("**/decode_*/scoring/per"))
-    if not paths:
-        raise DataError(f"{exp}: no **/decode_*/scoring/per; run keraldi score")
-    rows = []
-    for path in paths:
-        decoded = path.parent.parent
-        rows.append(
-            (
-                decoded.name,
-                float(_rate(read_per(path)["headline"])),
-                decoded,
-                read_per(path),
-            )
-        )
-    table = Table(title=f"Phoneme error rates below {exp}")
-    for heading in ("model", "set", "%PER", "95 %", *_POLICIES, "errors", "decoding"):
-        table.add_column(
-            heading, justify="left" if heading in ("model", "set") else "right"
-        )
-    for name, rate, decoded, named in sorted(rows, key=lambda row: row[:2]):
-        model = (
-            str(decoded.parent.relative_to(exp)) if decoded.parent != Path(exp) else "."
-        )
-        columns = [_rate(named[policy]) for policy in _POLICIES]
-        counts = named["headline"].split("[ ")[1].split(",")[0]
-        label = name.removeprefix("decode_")
+    table = Table(box=SIMPLE, title=f"Phoneme error rates below {exp}")
+    table.add_column("set")
+    table.add_column("model")
+    for heading in ("%PER", "95 %", *POLICIES, "errors"):
+        table.add_column(heading, justify="right")
+    table.add_column("protocol")
+    protocols: dict[tuple[str, ...], str] = {}
+    for name, model, summary in _rows(Path(exp)):
+        lines = (f"headline: {summary.headline}", *summary.protocol)
+        key = protocols.setdefault(lines, f"[{len(protocols) + 1}]")
+        mark = " tuned on this set" if summary.tuned_on_itself else ""
         table.add_row(
+            name,
             model,
-            label,
-            f"{rate:.2f}",
-            named["interval"],
-            *columns,
-            counts,
-            named["decoding"],
+            f"{summary.rate:.2f}",
+            summary.interval,
+            *(summary.rates[policy] for policy in POLICIES),
+            summary.counts,
+            key + mark,
         )
-    console = Console()
-    console.width = (
-        max(console.width, 120) if not console.is_terminal else console.width
-    )
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = _WIDTH
     console.print(table)
+    for lines, key in protocols.items():
+        console.print(f"{key} " + "\n    ".join(lines))

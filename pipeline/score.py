@@ -1,133 +1,161 @@
 """Stage score: hypotheses and references -> phoneme error rates."""
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from features.errors import DataError
-from features.files import write_text
+from features.errors import ConfigError, DataError
+from pipeline.config import load
 from pipeline.datadir.datadir import read_datadir
 from pipeline.datadir.lang import Lang, read_lang
+from pipeline.datadir.lexicon import check_known
 from pipeline.datadir.tables import read_table
+from pipeline.decoding.settings import DecodeSettings
+from pipeline.scoring.alignment import Alignment
 from pipeline.scoring.policies import POLICIES
+from pipeline.scoring.report import Protocol, describe_fold, write_report
 from pipeline.scoring.table import (
-    Score,
+    Texts,
     check_same_utterances,
     headline_policy,
     score_texts,
 )
-from pipeline.stage import note, require
+from pipeline.stage import Stamp, note, require
 
-Texts = Mapping[str, Sequence[str]]
-
-
-def describe_fold(lang: Lang) -> str:
-    """One phrase on the fold: how many phones become how many, and which are deleted."""
-    kept = {fold for fold in lang.fold.table.values() if fold is not None}
-    deleted = [phone for phone, fold in lang.fold.table.items() if fold is None]
-    what = f"{len(lang.fold.table)}->{len(kept)} phones"
-    return (
-        what
-        + (f", {' '.join(deleted)} deleted" if deleted else "")
-        + ", repeats not merged"
-    )
+OUTPUTS = ("per_utt", "per_spk", "confusion", "per")
 
 
-def _settings_line(folder: Path) -> str:
-    """How the hypotheses were decoded, where `decode` says so."""
-    path = folder / "settings.yaml"
-    if not path.exists():
-        return "decoding settings unknown"
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    line = ", ".join(f"{name} {values[name]}" for name in values if name != "decoded")
-    same = values.get("tuned_on") is not None and values["tuned_on"] == values.get(
-        "decoded"
-    )
-    return line + (" (TUNED ON THIS SET)" if same else "")
+@dataclass(frozen=True)
+class Sides:
+    """What is compared.
 
-
-def _write_tables(folder: Path, score: Score) -> None:
-    """Counts of every utterance and speaker, and the confusions."""
-    rows = [
-        f"{u} {c.counts.line()}\n"
-        for u, c in score.utterances.items()
-        if c.counts.tokens
-    ]
-    write_text(folder / "per_utt", "".join(rows))
-    rows = [f"{s} {c.line()}\n" for s, c in sorted(score.speakers.items()) if c.tokens]
-    write_text(folder / "per_spk", "".join(rows))
-    pairs = sorted(score.confusion.items(), key=lambda item: (-item[1], str(item[0])))
-    write_text(
-        folder / "confusion",
-        "".join(
-            f"{count} {left or '<ins>'} {right or '<del>'}\n"
-            for (left, right), count in pairs
-        ),
-    )
-
-
-def write_scoring(
-    folder: Path,
-    references: Texts,
-    hypotheses: Texts,
-    lang: Lang,
-    utt2spk: Mapping[str, str],
-) -> str:
-    """Writes `scoring/` beside the hypotheses.
-
-    Returns:
-        The headline, a `%PER` line.
+    Attributes:
+        references, hypotheses: phones by utterance, folded where there is a lang dir.
+        utt2spk: speaker of every utterance.
     """
-    silence = lang.scoring_silence
+
+    references: Texts
+    hypotheses: Texts
+    utt2spk: dict[str, str]
+
+
+def _read_text(path: Path) -> dict[str, tuple[str, ...]]:
+    return {utt: tuple(line.split()) for utt, line in read_table(path).items()}
+
+
+def _read_references(
+    source: Path, speakers: str | None
+) -> tuple[Path, dict[str, tuple[str, ...]], dict[str, str]]:
+    """The path and lines of the references, and their speakers."""
+    if source.is_dir():
+        data = read_datadir(source)
+        if data.text is None:
+            raise DataError(f"{source}/text: no such file; scoring needs references")
+        return source / "text", data.text, data.utt2spk
+    text = _read_text(source)
+    table = read_table(speakers) if speakers else dict.fromkeys(text, "all")
+    return source, text, table
+
+
+def _folded(texts: Texts, lang: Lang, source: Path) -> dict[str, tuple[str, ...]]:
+    """Folds hypotheses; every phone without an entry is named with its utterance."""
+    used = {phone for line in texts.values() for phone in line}
+    known = {phone: phone in lang.fold.table for phone in used}
+    mend = "decode with this lang dir, or add the phone to its fold.map"
+    check_known(texts, known, source=str(source), mend=mend)
+    return {utt: lang.fold.fold(line) for utt, line in texts.items()}
+
+
+def read_sides(
+    source: Path, hyp: Path, lang: Lang | None, speakers: str | None
+) -> Sides:
+    """Reads and folds both sides.
+
+    Raises:
+        DataError: a file is missing or wrong, the sides have different utterances, or a
+            phone or word is unknown.
+    """
+    path, text, utt2spk = _read_references(source, speakers)
+    hypotheses: dict[str, tuple[str, ...]] = _read_text(hyp)
+    check_same_utterances(text, hypotheses, source=str(hyp))
+    if nobody := sorted(set(text) - set(utt2spk)):
+        raise DataError(
+            f"{speakers or source / 'utt2spk'}: no speaker of {', '.join(nobody[:10])}; add them"
+        )
+    if lang is not None:
+        lang.check_oov(text, source=str(path))
+        text = {u: lang.fold.fold(lang.phones_of(line)) for u, line in text.items()}
+        hypotheses = _folded(hypotheses, lang, hyp)
+    return Sides(text, hypotheses, utt2spk)
+
+
+def _protocol(sides: Sides, lang: Lang | None, hyp: Path, how: Alignment) -> Protocol:
+    """What is said beside the rates; on decoding, where `decode` left its settings."""
+    silence = frozenset() if lang is None else lang.scoring_silence
+    headline = headline_policy(sides.references, silence)
+    why = "the references hold silence" if silence else "no phone is known as silence"
+    if headline != "strict":
+        why = "the references hold no silence"
+    fold = describe_fold(lang.fold) if lang is not None else "none, phones as they are"
+    path = hyp.parent / "settings.yaml"
+    if hyp.name != "hyp" or not path.exists():
+        return Protocol(headline, why, fold, how, "unknown")
+    used = load(path, DecodeSettings)
+    return Protocol(headline, why, fold, how, used.describe(), used.tuned_on_itself)
+
+
+def score(
+    data: str,
+    decoded: str,
+    *,
+    lang: str | None = None,
+    utt2spk: str | None = None,
+    alignment: Alignment = "jiwer",
+    out: str | None = None,
+) -> None:
+    """Scores hypotheses against references, joined by utterance.
+
+    Args:
+        data: data dir with the references in `text`, or a text file of references.
+        decoded: decode dir with `hyp`, or a text file of hypotheses.
+        lang: lang dir: turns words into phones, folds them, says which are silence. Without
+            it, references are phones and are counted as they are.
+        utt2spk: speakers of a text file's utterances, for the interval.
+        alignment: jiwer counts the fewest errors; sclite aligns with NIST sclite's weights,
+            for counts equal to that tool's.
+        out: folder for the tables; `scoring` beside the hypotheses when not given.
+    """
+    require(data, decoded, *([lang] if lang else []), mend="give an existing path")
+    source, place = Path(data), Path(decoded)
+    if source.is_dir() and utt2spk is not None:
+        raise ConfigError("--utt2spk goes with a text file; a data dir has its own")
+    hyp = place / "hyp" if place.is_dir() else place
+    require(hyp, mend="run keraldi decode")
+    folder = Path(out) if out else hyp.parent / "scoring"
+    tables = ("phones.txt", "fold.map", "lexicon.txt", "silence.txt")
+    inputs = [hyp, hyp.parent / "settings.yaml"]
+    inputs += [source / "text", source / "utt2spk"] if source.is_dir() else [source]
+    inputs += [Path(utt2spk)] if utt2spk else []
+    inputs += [Path(lang) / name for name in tables] if lang else []
+    stamp = Stamp.of(folder, "score", settings={"alignment": alignment}, inputs=inputs)
+    if stamp.matches(*(folder / name for name in OUTPUTS)):
+        note(f"score: {folder} is up to date")
+        note((folder / "per").read_text(encoding="utf-8").splitlines()[0])
+        return
+    phones = read_lang(lang) if lang else None
+    sides = read_sides(source, hyp, phones, utt2spk)
+    silence = frozenset() if phones is None else phones.scoring_silence
     scores = {
         policy: score_texts(
-            references, hypotheses, policy=policy, silence=silence, utt2spk=utt2spk
+            sides.references,
+            sides.hypotheses,
+            policy=policy,
+            silence=silence,
+            utt2spk=sides.utt2spk,
+            alignment=alignment,
         )
         for policy in POLICIES
     }
-    headline = headline_policy(references, silence)
-    best = scores[headline]
-    low, high = best.interval()
-    lines = [
-        best.total.line(),
-        f"95 % interval {low:.2f} to {high:.2f}, bootstrap over {len(best.speakers)} speakers",
-        f"headline policy {headline}"
-        + ("" if headline == "strict" else " (the references hold no silence)"),
-        *(f"{policy}: {score.total.line()}" for policy, score in scores.items()),
-        f"fold {describe_fold(lang)}; {best.total.tokens} reference tokens "
-        f"in {len(references)} utterances",
-        f"decoding: {_settings_line(folder)}",
-    ]
-    place = folder / "scoring"
-    _write_tables(place, best)
-    write_text(place / "per", "".join(f"{line}\n" for line in lines))
-    for line in lines:
-        note(f"score: {line}")
-    return lines[0]
-
-
-def score(data: str, decoded: str, *, lang: str) -> None:
-    """Scores the hypotheses of a decode dir against the transcripts of its data dir.
-
-    Args:
-        data: data dir with the references in `text`.
-        decoded: decode dir with `hyp`, or a text file of hypotheses; `scoring/` is written
-            beside it.
-        lang: lang dir: turns words into phones and folds them.
-    """
-    require(data, decoded, lang, mend="run the stages before this one")
-    place = Path(decoded)
-    hyp = place / "hyp" if place.is_dir() else place
-    table, utterances = read_lang(lang), read_datadir(data)
-    if utterances.text is None:
-        raise DataError(f"{data}/text: no such file; scoring needs references")
-    table.check_oov(utterances.text, source=f"{data}/text")
-    hypotheses = {utt: tuple(line.split()) for utt, line in read_table(hyp).items()}
-    check_same_utterances(utterances.text, hypotheses, source=str(hyp))
-    references = {
-        utt: table.fold.fold(table.phones_of(words))
-        for utt, words in utterances.text.items()
-    }
-    folded = {utt: table.fold.fold(phones) for utt, phones in hypotheses.items()}
-    write_scoring(hyp.parent, references, folded, table, utterances.utt2spk)
+    lines = write_report(folder, scores, _protocol(sides, phones, hyp, alignment))
+    stamp.write()
+    for line in [*lines[1:], lines[0]]:
+        note(line)

@@ -1,21 +1,19 @@
-"""Phone n-gram models: trained from transcripts, read and written as ARPA files."""
+"""Phone n-gram models with back-off, trained from transcripts."""
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from features.errors import ConfigError, DataError
-from features.files import write_text
 from pipeline.datadir.phones import PhoneTable
-from pipeline.datadir.tables import read_lines
 from pipeline.decoding.viterbi import PhoneBigram
 
 START, END = "<s>", "</s>"
+UNKNOWN = frozenset({"<unk>", "<UNK>"})  # other tools list it; phones are all known
+HIGHEST_ORDER = 5
 _NEVER = -99.0  # ARPA's log10 of zero
 _LOG10 = math.log(10.0)
 History = tuple[str, ...]
@@ -59,9 +57,37 @@ class Ngram:
             history: History = (START,)
             for symbol in (*sentence, END):
                 total += self.log_prob(history, symbol)
-                history = (*history, symbol)
+                history = (*history, symbol)[-self.order :]
                 count += 1
         return math.exp(-total / count)
+
+
+def _count(
+    sentences: Iterable[Sequence[str]], order: int
+) -> dict[History, Counter[str]]:
+    """What follows each history of up to `order` - 1 symbols, and how often."""
+    counts: dict[History, Counter[str]] = defaultdict(Counter)
+    for sentence in sentences:
+        padded = (START, *sentence, END)
+        for place in range(1, len(padded)):
+            for length in range(min(order, place + 1)):
+                counts[padded[place - length : place]][padded[place]] += 1
+    return counts
+
+
+def _check_symbols(seen: Counter[str], symbols: Sequence[str]) -> None:
+    """Checks what there is to learn from."""
+    if not seen:
+        raise DataError("no sentence to train the n-gram model on; check text")
+    if clash := sorted({START, END} & set(symbols)):
+        raise DataError(
+            f"phones {' '.join(clash)} mean the ends of a sentence in an n-gram model; "
+            "rename them in phones.txt"
+        )
+    if unknown := sorted(set(seen) - set(symbols) - {END}):
+        raise DataError(
+            f"transcripts hold phones {' '.join(unknown)} that phones.txt lacks; add them there"
+        )
 
 
 def train_ngram(
@@ -81,24 +107,23 @@ def train_ngram(
 
     Raises:
         ConfigError: the order is out of range.
-        DataError: there is no sentence.
+        DataError: there is no sentence, or one holds a phone that is not in `symbols`.
 
     References:
         Witten & Bell 1991; Chen & Goodman 1998 for the interpolated form.
+
+    Example:
+        >>> model = train_ngram([["a", "b"], ["a"]], order=2, symbols=["a", "b"])
+        >>> round(math.exp(model.log_prob(["a"], "b")), 3)  # (1 + 2 * 0.25) / (2 + 2)
+        0.375
     """
-    if not 1 <= order <= 5:
-        raise ConfigError(f"order: expected 1 to 5, got {order}")
-    counts: dict[History, Counter[str]] = defaultdict(Counter)
-    for sentence in sentences:
-        padded = (START, *sentence, END)
-        for place in range(1, len(padded)):
-            for length in range(min(order, place + 1)):
-                counts[padded[place - length : place]][padded[place]] += 1
-    if not counts:
-        raise DataError("no sentence to train the n-gram model on; check text")
+    if not 1 <= order <= HIGHEST_ORDER:
+        raise ConfigError(f"order: expected 1 to {HIGHEST_ORDER}, got {order}")
+    counts = _count(sentences, order)
+    known = [*symbols, END]
+    _check_symbols(counts[()], symbols)
     probs: dict[History, float] = {(START,): _NEVER}
     backoffs: dict[History, float] = {}
-    known = [*symbols, END]
     unigrams = counts[()]
     total, kinds = unigrams.total(), len(unigrams)
     for symbol in known:
@@ -118,81 +143,34 @@ def train_ngram(
     return model
 
 
-def write_arpa(path: str | Path, model: Ngram) -> None:
-    """Writes the ARPA format."""
-    lines = ["", "\\data\\"]
-    by_length: dict[int, list[History]] = defaultdict(list)
-    for gram in model.log10_probs:
-        by_length[len(gram)].append(gram)
-    lengths = range(1, model.order + 1)
-    lines += [f"ngram {n}={len(by_length[n])}" for n in lengths]
-    for n in lengths:
-        lines += ["", f"\\{n}-grams:"]
-        for gram in sorted(by_length[n]):
-            backoff = model.log10_backoffs.get(gram)
-            tail = "" if backoff is None else f"\t{backoff:.7f}"
-            lines.append(f"{model.log10_probs[gram]:.7f}\t{' '.join(gram)}{tail}")
-    write_text(path, "\n".join([*lines, "", "\\end\\", ""]))
+def phone_bigram(
+    model: Ngram, phones: PhoneTable, *, source: str = "lm.arpa"
+) -> PhoneBigram:
+    """The model's bigram probabilities over a phone table, as natural logs.
 
-
-def read_arpa(path: str | Path) -> Ngram:
-    """Reads the ARPA format.
+    Args:
+        model: of any order; of order 1, every row of the matrix is the same.
+        phones: V of them.
+        source: the model's file, named in messages.
 
     Raises:
-        DataError: a line is not of the format, counts differ from the header's, or the end
-            is missing; names the line.
+        DataError: model and table have different phones (all are named).
     """
-    promised: dict[int, int] = {}
-    probs: dict[History, float] = {}
-    backoffs: dict[History, float] = {}
-    section, ended = 0, False
-    for number, line in enumerate(read_lines(path), start=1):
-        text = line.strip()
-        if header := re.fullmatch(r"ngram (\d+)\s*=\s*(\d+)", text):
-            promised[int(header[1])] = int(header[2])
-        elif heading := re.fullmatch(r"\\(\d+)-grams:", text):
-            section = int(heading[1])
-        elif text == "\\end\\":
-            ended = True
-        elif text and section and not ended:
-            fields = text.split()
-            try:
-                values = [float(fields[0])] + [float(f) for f in fields[section + 1 :]]
-            except ValueError:
-                values = []
-            if len(values) not in (1, 2) or len(fields) < section + 1:
-                raise DataError(
-                    f"{path}:{number}: not a line of {section}-grams: {line!r}"
-                )
-            gram = tuple(fields[1 : section + 1])
-            probs[gram] = values[0]
-            if len(values) == 2:
-                backoffs[gram] = values[1]
-    found = Counter(map(len, probs))
-    for length, count in promised.items():
-        if found[length] != count:
-            raise DataError(
-                f"{path}: {found[length]} {length}-grams where the header promises {count}; "
-                "the file is damaged, make it again"
-            )
-    if not ended or not promised:
-        raise DataError(
-            f"{path}: no \\data\\ or \\end\\; the file is no ARPA or cut short"
+    listed = {gram[0] for gram in model.log10_probs if len(gram) == 1}
+    wanted = {*phones.symbols, END}
+    faults = [
+        f"{source}: {what}: {' '.join(sorted(names))}; run keraldi lm with this lang dir"
+        for names, what in (
+            (wanted - listed, "lacks symbols that the model of speech has"),
+            (
+                listed - wanted - {START} - UNKNOWN,
+                "has symbols that the model of speech lacks",
+            ),
         )
-    return Ngram(max(promised), probs, backoffs)
-
-
-def phone_bigram(model: Ngram, phones: PhoneTable) -> PhoneBigram:
-    """The model's bigram probabilities over a phone table.
-
-    Raises:
-        DataError: phones of the table are not in the model (all are named).
-    """
-    absent = [p for p in phones.symbols if (p,) not in model.log10_probs]
-    if absent:
-        raise DataError(
-            f"lm.arpa lacks phones {' '.join(absent)}; train it on this phone set"
-        )
+        if names
+    ]
+    if faults:
+        raise DataError.of(faults)
     symbols = phones.symbols
     return PhoneBigram(
         np.array([model.log_prob((START,), p) for p in symbols]),

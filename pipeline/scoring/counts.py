@@ -1,12 +1,11 @@
 """Error rates as counts that add up."""
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-import jiwer
+from dataclasses import dataclass
+from functools import cached_property
 
 from features.errors import DataError
+from pipeline.scoring.alignment import ALIGNMENTS, Alignment, Pair
 
 
 @dataclass(frozen=True)
@@ -53,55 +52,64 @@ class ErrorCounts:
             )
         return 100.0 * self.errors / self.tokens
 
+    @property
+    def percent(self) -> str:
+        """The rate with two decimals; `n/a` where there is no reference token."""
+        return f"{self.rate:.2f}" if self.tokens else "n/a"
+
     def line(self) -> str:
         """Kaldi's line: `%PER 18.50 [ 1335 / 7215, 161 ins, 391 del, 783 sub ]`."""
         return (
-            f"%PER {self.rate:.2f} [ {self.errors} / {self.tokens}, {self.insertions} ins, "
+            f"%PER {self.percent} [ {self.errors} / {self.tokens}, {self.insertions} ins, "
             f"{self.deletions} del, {self.substitutions} sub ]"
         )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Counts of a pair, and which phone stood for which.
+    """A reference and a hypothesis, aligned.
 
     Attributes:
-        counts: the errors.
-        confusion: pairs of reference and hypothesis; None marks a deletion or insertion.
+        pairs: of phones in order; None marks a deletion or an insertion.
     """
 
-    counts: ErrorCounts
-    confusion: Counter[tuple[str | None, str | None]] = field(default_factory=Counter)
+    pairs: tuple[Pair, ...]
+
+    @cached_property
+    def counts(self) -> ErrorCounts:
+        """What became of the reference."""
+        insertions = sum(left is None for left, _ in self.pairs)
+        deletions = sum(right is None for _, right in self.pairs)
+        hits = sum(left == right for left, right in self.pairs)
+        rest = len(self.pairs) - insertions - deletions - hits
+        return ErrorCounts(hits, rest, deletions, insertions)
 
 
-def compare(reference: Sequence[str], hypothesis: Sequence[str]) -> Comparison:
-    """Aligns two sequences with the fewest errors.
+def compare(
+    reference: Sequence[str],
+    hypothesis: Sequence[str],
+    *,
+    alignment: Alignment = "jiwer",
+) -> Comparison:
+    """Aligns two sequences.
 
     Args:
         reference, hypothesis: phones, without spaces inside.
+        alignment: with the fewest errors, or with sclite's weights.
     """
-    if not reference:  # jiwer refuses these
-        extra = Counter((None, phone) for phone in hypothesis)
-        return Comparison(ErrorCounts(insertions=len(hypothesis)), extra)
-    output = jiwer.process_words(" ".join(reference), " ".join(hypothesis))
-    pairs: Counter[tuple[str | None, str | None]] = Counter()
-    for chunk in output.alignments[0]:
-        left: list[str | None] = list(
-            reference[chunk.ref_start_idx : chunk.ref_end_idx]
-        )
-        right: list[str | None] = list(
-            hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]
-        )
-        length = max(len(left), len(right))
-        left += [None] * (length - len(left))
-        right += [None] * (length - len(right))
-        pairs.update(zip(left, right, strict=True))
-    counts = ErrorCounts(
-        output.hits, output.substitutions, output.deletions, output.insertions
-    )
-    return Comparison(counts, pairs)
+    return Comparison(tuple(ALIGNMENTS[alignment](reference, hypothesis)))
 
 
-def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCounts:
-    """The fewest errors that turn the reference into the hypothesis."""
-    return compare(reference, hypothesis).counts
+def count_errors(
+    reference: Sequence[str],
+    hypothesis: Sequence[str],
+    *,
+    alignment: Alignment = "jiwer",
+) -> ErrorCounts:
+    """The errors between a reference and a hypothesis.
+
+    Example:
+        >>> count_errors("s ih k s".split(), "s ih t".split())
+        ErrorCounts(hits=2, substitutions=1, deletions=1, insertions=0)
+    """
+    return compare(reference, hypothesis, alignment=alignment).counts

@@ -1,20 +1,28 @@
 """References and hypotheses to counts: per utterance, speaker and policy."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
 from features.errors import DataError
+from pipeline.scoring.alignment import Alignment, Pair
 from pipeline.scoring.counts import Comparison, ErrorCounts, compare
-from pipeline.scoring.intervals import bootstrap_interval
+from pipeline.scoring.intervals import Interval, bootstrap_interval
 from pipeline.scoring.policies import POLICIES
 
 Texts = Mapping[str, Sequence[str]]
+_LISTED = 10  # names in a message
 
 
-def check_same_utterances(references: Texts, hypotheses: Texts, *, source: str) -> None:
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
+
+
+def check_same_utterances(
+    references: Collection[str], hypotheses: Collection[str], *, source: str
+) -> None:
     """Checks that both sides have the same utterances.
 
     Raises:
@@ -23,9 +31,9 @@ def check_same_utterances(references: Texts, hypotheses: Texts, *, source: str) 
     missing = sorted(set(references) - set(hypotheses))
     extra = sorted(set(hypotheses) - set(references))
     faults = [
-        f"{source}: {len(names)} utterances {what}: {', '.join(names[:10])}"
+        f"{source}: {len(names)} utterances {what}: {_listed(names)}"
         for names, what in (
-            (missing, "of the reference have no hypothesis; decode the whole set"),
+            (missing, "of the reference are not there; decode the whole set"),
             (extra, "are not in the reference; score against the set that was decoded"),
         )
         if names
@@ -52,13 +60,17 @@ class Score:
         return reduce(add, self.speakers.values(), ErrorCounts())
 
     @property
-    def confusion(self) -> Counter[tuple[str | None, str | None]]:
+    def confusion(self) -> Counter[Pair]:
         """Pairs of reference and hypothesis over the whole set."""
-        return reduce(add, (c.confusion for c in self.utterances.values()), Counter())
+        compared = self.utterances.values()
+        return Counter(pair for comparison in compared for pair in comparison.pairs)
 
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the rate by bootstrap over speakers, in percent."""
-        return bootstrap_interval(list(self.speakers.values()))
+    def interval(self) -> Interval:
+        """The 95 % interval of the rate: by bootstrap over speakers, or utterances of one."""
+        if len(self.speakers) > 1:
+            return bootstrap_interval(list(self.speakers.values()), unit="speakers")
+        counts = [comparison.counts for comparison in self.utterances.values()]
+        return bootstrap_interval(counts, unit="utterances")
 
 
 def score_texts(
@@ -68,6 +80,7 @@ def score_texts(
     policy: str,
     silence: Set[str],
     utt2spk: Mapping[str, str],
+    alignment: Alignment = "jiwer",
 ) -> Score:
     """Counts errors of folded phones under a silence policy.
 
@@ -76,10 +89,15 @@ def score_texts(
         policy: one of `POLICIES`.
         silence: phones that are silence.
         utt2spk: speaker of every utterance.
+        alignment: with the fewest errors, or with sclite's weights.
     """
     prepare = POLICIES[policy]
     utterances = {
-        utt: compare(prepare(phones, silence), prepare(hypotheses[utt], silence))
+        utt: compare(
+            prepare(phones, silence),
+            prepare(hypotheses[utt], silence),
+            alignment=alignment,
+        )
         for utt, phones in references.items()
     }
     speakers: dict[str, ErrorCounts] = {}
@@ -92,9 +110,10 @@ def score_texts(
 def headline_policy(references: Texts, silence: Set[str]) -> str:
     """`strict` where the references hold silence, `sil-forgiven` where they do not.
 
-    A corpus whose transcripts leave pauses out would count every pause as an insertion.
+    A corpus whose transcripts leave pauses out would count every pause as an insertion. Where
+    no phone is known to be silence all policies are the same, and `strict` says so best.
     """
     written = any(
         phone in silence for phones in references.values() for phone in phones
     )
-    return "strict" if written else "sil-forgiven"
+    return "strict" if written or not silence else "sil-forgiven"
