@@ -85,6 +85,7 @@ check_whole_number() {
   for name in "$@"; do
     [[ ${!name} =~ ^[0-9]+$ ]] ||
       option_error "--${name//_/-}: expected a whole number, got '${!name}'"
+    printf -v "$name" '%d' "$((10#${!name}))" # 09 would be octal, and wrong
   done
 }
 

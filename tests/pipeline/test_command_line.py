@@ -1,0 +1,112 @@
+"""The command line: cheap to start, both spellings, mistakes met with status 2."""
+
+import subprocess
+import sys
+
+import pytest
+
+from features.errors import DataError
+from pipeline.__main__ import main
+from pipeline.stage import Accounting, Stamp, guarded, progress
+
+IMPORTED = """
+import sys
+sys.argv = ["keraldi", *sys.argv[1:]]
+from pipeline.__main__ import main
+try:
+    main()
+except SystemExit:
+    pass
+print([m for m in ("tensorflow", "keras", "librosa", "pydantic") if m in sys.modules])
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "heavy"),
+    [
+        (["--help"], []),
+        (["prepare", "fsdd", "/absent"], ["pydantic"]),
+        (["validate", "/absent"], ["pydantic"]),
+        (["extract", "/absent"], ["pydantic"]),
+        (["score", "/absent", "/absent", "--lang", "/absent"], ["pydantic"]),
+    ],
+)
+def test_starting_is_cheap(words, heavy):
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED, *words],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = done.stdout.splitlines()[-1]
+    assert set(eval(imported)) <= set(heavy)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["extract", "x", "--njj", "3"], "--nj"),
+        (["extract", "x", "--nj", "three"], "three"),
+        (["decod"], "decod"),
+        (
+            ["validate", "/absent/data"],
+            "/absent/data: no such folder; run keraldi prepare",
+        ),
+        (
+            ["score", "/absent/a", "/absent/b", "--lang", "/l"],
+            "/absent/a: no such file or folder",
+        ),
+    ],
+)
+def test_mistakes_are_told_with_status_2(words, message, capsys):
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert message in captured.out + captured.err
+
+
+def test_only_mistakes_of_the_users_lose_their_traceback(capsys):
+    def mistake():
+        raise DataError("data/x:3: wrong; mend it")
+
+    def bug():
+        raise KeyError("ours")
+
+    assert guarded("stage", mistake) == 2
+    assert "keraldi stage: error: data/x:3: wrong; mend it" in capsys.readouterr().err
+    with pytest.raises(KeyError, match="ours"):
+        guarded("stage", bug)
+
+
+def test_stamps_know_settings_inputs_and_outputs(tmp_path):
+    (tmp_path / "in").write_text("a")
+
+    def stamp(rate: float = 1.0) -> Stamp:
+        return Stamp.of(
+            tmp_path, "x", settings={"rate": rate}, inputs=[tmp_path / "in"]
+        )
+
+    output = tmp_path / "out"
+    output.write_text("made")
+    assert not stamp().matches(output)
+    stamp().write()
+    assert stamp().matches(output)
+    assert not stamp(2.0).matches(output)
+    (tmp_path / "in").write_text("b")
+    assert not stamp().matches(output)
+    (tmp_path / "in").write_text("a")
+    output.unlink()
+    assert not stamp().matches(output)
+
+
+def test_accounting_adds_up():
+    accounting = Accounting()
+    accounting.keep(3)
+    accounting.leave_out("u1", "too short")
+    assert accounting.line() == "kept 3 of 4 utterances; 1 left out: too short (u1)"
+
+
+def test_progress_leaves_plain_lines_in_a_log(capsys):
+    assert list(progress(range(40), total=40, label="work")) == list(range(40))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 10
+    assert lines[-1].startswith("work: 40 of 40, ")

@@ -1,0 +1,177 @@
+"""The shell: options, stages, logs, and how failures end."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+RECIPES = Path(__file__).parent.parent.parent / "recipes"
+RECIPE = f"""#!/usr/bin/env bash
+set -euo pipefail
+cd "$(dirname "$0")"
+stage=1
+stop_stage=99
+nj=2
+cmd=
+quick=false
+options=(stage stop_stage nj cmd quick)
+source {RECIPES}/utils/parse_options.sh
+root={RECIPES.parent}
+source {RECIPES}/cmd.sh
+source {RECIPES}/utils/stages.sh
+run 1 "first step" echo "first $nj $quick"
+run 2 "second step" bash -c 'echo working; echo broken >&2; exit "$(cat status)"'
+run 3 "third step" echo third
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """Runs a small recipe with options; gives back the finished process."""
+    path = tmp_path / "toy" / "run.sh"
+    path.parent.mkdir()
+    path.write_text(RECIPE)
+    path.chmod(0o755)
+    (path.parent / "status").write_text("0")
+
+    def run(*options: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        (path.parent / "status").write_text(str(status))
+        return subprocess.run(
+            [path, *options], capture_output=True, text=True, check=False
+        )
+
+    run.folder = path.parent
+    return run
+
+
+def test_all_stages_run_and_log(recipe):
+    done = recipe()
+    assert done.returncode == 0
+    assert "stage 1: first step" in done.stdout
+    log = (recipe.folder / "exp/log/01-first-step.log").read_text()
+    assert log.startswith("# command: echo first\\ 2\\ false\n# started: ")
+    assert "\nfirst 2 false\n" in log
+    assert log.rstrip().endswith("# status: 0")
+
+
+@pytest.mark.parametrize(
+    ("options", "stages"),
+    [
+        (["--stage", "2"], [2, 3]),
+        (["--stage=2", "--stop-stage=2"], [2]),
+        (["--stop_stage", "1"], [1]),
+        (["--stage", "09"], []),
+        (["--stage", "02", "--stop-stage", "08"], [2, 3]),
+    ],
+)
+def test_stages_are_chosen(recipe, options, stages):
+    done = recipe(*options)
+    assert done.returncode == 0
+    assert [n for n in (1, 2, 3) if f"stage {n}:" in done.stdout] == stages
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--nj", "7", "--quick"], "first 7 true"),
+        (["--quick=true", "--nj=7"], "first 7 true"),
+        (["--quick", "false"], "first 2 false"),
+    ],
+)
+def test_options_have_their_values(recipe, options, expected):
+    assert expected in recipe(*options, "--stop-stage", "1").stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--stage", "x"], "--stage: expected a whole number, got 'x'"),
+        (["--stage", "a[$(touch ran)]"], "--stage: expected a whole number"),
+        (["--stop-stage", "-1"], "--stop-stage: expected a whole number, got '-1'"),
+        (["--quik"], "unknown option --quik; did you mean --quick?"),
+        (["--nj"], "option --nj needs a value"),
+        (["--PATH", "x"], "unknown option --PATH"),
+    ],
+)
+def test_wrong_options_are_told_with_status_2(recipe, options, message):
+    done = recipe(*options)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (recipe.folder / "exp").exists()
+    assert not (recipe.folder / "ran").exists()
+
+
+def test_a_failing_stage_ends_the_recipe_and_shows_its_log(recipe):
+    done = recipe(status=5)
+    assert done.returncode == 1
+    assert (
+        "stage 2 (second step) failed; the end of exp/log/02-second-step.log"
+        in done.stderr
+    )
+    assert "broken" in done.stderr
+    assert "stage 3" not in done.stdout
+    assert "# status: 5" in (recipe.folder / "exp/log/02-second-step.log").read_text()
+
+
+def test_help_lists_the_options(recipe):
+    done = recipe("--help")
+    assert done.returncode == 0
+    assert "--stop-stage (default: 99)" in done.stdout
+
+
+def test_jobs_go_through_the_command_given(recipe, tmp_path):
+    wrapper = tmp_path / "wrapper.sh"
+    wrapper.write_text(
+        '#!/usr/bin/env bash\nlog=$2; shift 2\n{ echo "wrapped"; "$@"; } >"$log"\n'
+    )
+    wrapper.chmod(0o755)
+    assert recipe("--cmd", f"{wrapper} --mem=1G").returncode == 0
+    assert "wrapped" in (recipe.folder / "exp/log/03-third-step.log").read_text()
+
+
+@pytest.mark.parametrize("system", ["slurm", "sge"])
+def test_queue_wrappers_pass_options_logs_and_status_on(system, tmp_path):
+    queue = {"slurm": "srun", "sge": "qsub"}[system]
+    fake = tmp_path / "bin" / queue
+    fake.parent.mkdir()
+    fake.write_text(
+        '#!/usr/bin/env bash\necho "$@" >called\n'
+        'while [[ $1 != */local.sh ]]; do shift; done\nexec "$@"\n'
+    )
+    fake.chmod(0o755)
+    done = subprocess.run(
+        [RECIPES / "utils" / f"{system}.sh", "--mem=8G", "x.log", "bash", "-c", "echo hi; exit 3"],
+        cwd=tmp_path, check=False,
+        env={**os.environ, "PATH": f"{fake.parent}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "--mem=8G" in (tmp_path / "called").read_text()
+    assert "hi\n" in (tmp_path / "x.log").read_text()
+
+
+@pytest.mark.parametrize("name", ["mini", "speechocean762", "fsdd", "timit"])
+def test_recipes_refuse_a_stage_that_is_no_number(name):
+    done = subprocess.run(
+        [RECIPES / name / "run.sh", "--stage", "x"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"{name}/run.sh: --stage: expected a whole number, got 'x'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("timit", "--timit"), ("fsdd", "--corpus")]
+)
+def test_recipes_ask_for_their_corpus(name, option):
+    for words in ([], [option, "/absent"]):
+        done = subprocess.run(
+            [RECIPES / name / "run.sh", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert option in done.stderr
