@@ -40,14 +40,15 @@ def deltas(frames: np.ndarray, *, order: int, window: int = 2) -> np.ndarray:
         Young et al., The HTK Book, section 5.9; Kaldi feat/feature-functions.cc.
     """
     _check(frames)
-    ramp = np.arange(-window, window + 1)
-    ramp = ramp / np.sum(ramp**2)
+    offsets = np.arange(-window, window + 1)
+    ramp = offsets / np.sum(offsets**2)
     parts, filter_ = [frames], np.ones(1)
     for _ in range(order):
         filter_ = np.convolve(filter_, ramp)
         reach = len(filter_) // 2
         taps = zip(filter_, range(-reach, reach + 1), strict=True)
-        parts.append(sum(np.float32(w) * _shifted(frames, n) for w, n in taps if w))
+        terms = [np.float32(w) * _shifted(frames, n) for w, n in taps if w]
+        parts.append(np.sum(terms, axis=0))
     return np.concatenate(parts, axis=1)
 
 

@@ -121,9 +121,11 @@ def _filters(options: FeatureOptions) -> np.ndarray:
     if options.preset == "kaldi":
         filters = _kaldi_filters(options)
     else:
-        import librosa
+        from librosa import (
+            filters as banks,
+        )  # brings numba, which Kaldi's preset needs not
 
-        filters = librosa.filters.mel(
+        filters = banks.mel(
             sr=options.rate_hz,
             n_fft=options.fft_length,
             n_mels=options.num_mels,

@@ -1,6 +1,7 @@
 """Stage align: one label a frame, from known times, from nothing, or by a trained model."""
 
 import dataclasses
+import functools
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -174,6 +175,10 @@ def _first(data: DataDir, targets: Targets, count: int) -> tuple[DataDir, Target
     return part, Targets({u: targets.labels[u] for u in chosen}, framewise=True)
 
 
+def _report(number: int, line: str) -> None:
+    note(f"align: iteration {number}: {line}")
+
+
 def from_flat(
     options: FlatOptions,
     data: DataDir,
@@ -202,7 +207,7 @@ def from_flat(
             options.train,
             material,
             folder=folder / f"iteration{number}",
-            report=lambda line, n=number: note(f"align: iteration {n}: {line}"),
+            report=functools.partial(_report, number),
             initial=weights,
         )
         recogniser = training.fit()

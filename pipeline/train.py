@@ -78,6 +78,10 @@ def read_material(
 
 def dev_per(recogniser: Recogniser, data: DataDir, lang: Lang) -> float:
     """PER in percent of the most likely phones, without a language model; silence forgiven."""
+    if data.text is None:
+        raise DataError(
+            f"{data.path}/text: no such file; select: per needs transcripts"
+        )
     references = {
         utt: lang.fold.fold(lang.phones_of(words)) for utt, words in data.text.items()
     }

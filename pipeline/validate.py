@@ -35,10 +35,10 @@ def validate(
             the old tables are kept in .backup).
     """
     if fix:
-        for table, utterances in mend(data).items():
+        for table, dropped in mend(data).items():
             note(
-                f"validate: {len(utterances)} utterances dropped, absent from {table}: "
-                + ", ".join(utterances)
+                f"validate: {len(dropped)} utterances dropped, absent from {table}: "
+                + ", ".join(dropped)
             )
     warnings = check_datadir(data, lang=read_lang(lang) if lang else None)
     if train and (warning := _heard_in_training(data, train)):

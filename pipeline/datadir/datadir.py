@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from features.errors import DataError
 from pipeline.datadir.tables import read_table, write_table
@@ -186,7 +187,7 @@ def restrict(data: DataDir, utterances: set[str]) -> DataDir:
         "utt2num_frames": set(kept),
         "utt2dur": set(kept),
     }
-    tables = {
+    tables: dict[str, Any] = {
         name: {k: v for k, v in table.items() if k in keys}
         for name, keys in keep.items()
         if (table := getattr(data, name)) is not None

@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from features.errors import ConfigError, DataError
 from features.files import atomic_folder
@@ -168,8 +169,10 @@ def combine(sources: Sequence[DataDir], out: str | Path) -> DataDir:
     names = [
         f.name for f in dataclasses.fields(DataDir) if f.name not in ("path", "cmvn")
     ]
-    tables = {n: _merged([getattr(d, n) for d in sources], n, paths) for n in names}
-    whole = DataDir(path=Path(out), **tables)
+    tables: dict[str, Any] = {
+        n: _merged([getattr(d, n) for d in sources], n, paths) for n in names
+    }
+    whole = dataclasses.replace(sources[0], path=Path(out), cmvn=None, **tables)
     with atomic_folder(out) as folder:
         write_datadir(whole, folder)
         for name in (*_BY_UTTERANCE, *_BY_SPEAKER):

@@ -116,13 +116,13 @@ class Validator:
                     f"{row.key!r} stands behind {before.key!r}: not sorted; sort with LC_ALL=C "
                     "(keraldi validate --fix does)",
                 )
-        seen: set[str] = set()
-        for before, row in zip([None, *rows], rows, strict=False):
-            if row.key in seen and before is not None and before.key != row.key:
+        seen: dict[str, int] = {}
+        for place, row in enumerate(rows):
+            if seen.get(row.key, place - 1) != place - 1:
                 self._fault(
                     name, row.number, f"key {row.key!r} comes twice; remove one line"
                 )
-            seen.add(row.key)
+            seen[row.key] = place
 
     def keys(self, name: str) -> set[str]:
         """The keys of a table; none when it has no file."""

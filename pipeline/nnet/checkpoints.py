@@ -17,9 +17,12 @@ def save_arrays(
     path: Path, arrays: Sequence[np.ndarray], notes: Mapping[str, Any]
 ) -> None:
     """Writes arrays and plain values into one `.npz`."""
-    named = {f"array{number:05d}": array for number, array in enumerate(arrays)}
+    named: dict[str, Any] = {
+        f"array{number:05d}": array for number, array in enumerate(arrays)
+    }
+    named[_NOTES] = np.array(json.dumps(notes))
     with atomic_file(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **{_NOTES: np.array(json.dumps(notes))}, **named)
+        np.savez(file, **named)
 
 
 def load_arrays(path: Path) -> tuple[list[np.ndarray], dict[str, Any]]:

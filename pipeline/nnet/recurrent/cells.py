@@ -133,7 +133,7 @@ class SimpleRNNCell(Cell):
         return [hidden], [hidden]
 
     def backward(
-        self, after: Tensors, z: None, before: Tensors, saved: Tensors, weights: Tensors
+        self, after: Tensors, before: Tensors, saved: Tensors, weights: Tensors
     ) -> tuple[tf.Tensor, Tensors, Tensors]:
         """The gradient of one frame."""
         hidden = saved[0]
@@ -233,7 +233,7 @@ class LSTMPCell(Cell):
         return [output, memory], [i, f, g, o, squashed]
 
     def backward(
-        self, after: Tensors, z: None, before: Tensors, saved: Tensors, weights: Tensors
+        self, after: Tensors, before: Tensors, saved: Tensors, weights: Tensors
     ) -> tuple[tf.Tensor, Tensors, Tensors]:
         """The gradient of one frame."""
         i, f, g, o, squashed = saved
@@ -300,7 +300,7 @@ class GRUCell(Cell):
         return [hidden + update * (candidate - hidden)], [update, reset, candidate]
 
     def backward(
-        self, after: Tensors, z: None, before: Tensors, saved: Tensors, weights: Tensors
+        self, after: Tensors, before: Tensors, saved: Tensors, weights: Tensors
     ) -> tuple[tf.Tensor, Tensors, Tensors]:
         """The gradient of one frame."""
         update, reset, candidate = saved

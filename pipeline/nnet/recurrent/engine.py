@@ -15,7 +15,13 @@ Tensors = Sequence[tf.Tensor]
 
 
 class Recurrence(Protocol):
-    """What the engine asks of a cell. Rows are [B, …] in a step, [T * B, …] over all frames."""
+    """What the engine asks of a cell. Rows are [B, …] in a step, [T * B, …] over all frames.
+
+    Attributes:
+        num_more: tensors that `backward` hands to `weight_gradients` beside dz.
+    """
+
+    num_more: int
 
     def forward(
         self, z: tf.Tensor, states: Tensors, weights: Tensors
@@ -23,7 +29,7 @@ class Recurrence(Protocol):
         """The states after a frame, the output first, and what `backward` wants to know."""
 
     def backward(
-        self, after: Tensors, z: None, before: Tensors, saved: Tensors, weights: Tensors
+        self, after: Tensors, before: Tensors, saved: Tensors, weights: Tensors
     ) -> tuple[tf.Tensor, Tensors, Tensors]:
         """From gradients of the states after a frame: of z, of the states before, and more."""
 
@@ -122,7 +128,6 @@ def run(
                     grads = [g * kept[time] for g in grads]
                 dz, earlier, more = cell.backward(
                     grads,
-                    None,
                     [b[time] for b in before],
                     [s[time] for s in saved],
                     weights,
