@@ -1,0 +1,243 @@
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+from features.archive import ArchiveReader
+from features.errors import ConfigError, DataError
+from pipeline.config import load
+from pipeline.datadir.datadir import DataDir, write_datadir
+from pipeline.datadir.lang import Lang, write_lang
+from pipeline.datadir.phones import Fold, PhoneTable
+from pipeline.datadir.tables import read_table
+from pipeline.datadir.times import read_ctm
+from pipeline.decode import decode
+from pipeline.decoding.settings import DecodeSettings
+from pipeline.lm import lm
+
+PHONES = PhoneTable(("a", "b", "sil"))
+TEXT = {
+    "s1-u1": "sil a b sil",
+    "s1-u2": "sil b a b sil",
+    "s2-u1": "a a b sil",
+    "s2-u2": "sil a b a sil",
+}
+
+
+class FakeRecogniser:
+    """Stands for a network: the posteriors of each utterance are made by hand."""
+
+    def __init__(self, posteriors, *, objective="framewise", states=1):
+        self.posteriors = posteriors
+        self.objective = objective
+        self.states_per_phone = states
+        self.phones = PHONES
+        width = next(iter(posteriors.values())).shape[1]
+        self.log_priors = np.full(width, -np.log(width), np.float32)
+        self.features = SimpleNamespace(frame_shift_ms=10.0, frame_length_ms=25.0)
+        self.frontend = SimpleNamespace(skip=1)
+        self.runs = 0
+
+    def check_data(self, path, phones):
+        if phones.symbols != self.phones.symbols:
+            raise DataError("phone table differs")
+
+    def inputs(self, data):
+        return ((utt, np.zeros((1, 1))) for utt in data.utterances)
+
+    def log_posteriors(self, utterances):
+        self.runs += 1
+        return ((utt, self.posteriors[utt]) for utt, _ in utterances)
+
+
+def noisy(line, rng, *, width=3, frames=6):
+    """Posteriors in which the phones of a line stand, each for some frames, under noise."""
+    labels = np.repeat(PHONES.indices(line.split()), frames)
+    scores = rng.normal(scale=1.5, size=(len(labels), width))
+    scores[np.arange(len(labels)), labels] += 2.5
+    return (scores - np.logaddexp.reduce(scores, axis=1)[:, None]).astype(np.float32)
+
+
+def put_set(folder):
+    text = {utt: tuple(line.split()) for utt, line in TEXT.items()}
+    paths = {utt: f"{utt}.wav" for utt in TEXT}
+    data = DataDir(
+        folder, paths, {utt: utt[:2] for utt in TEXT}, text=text, feats=paths
+    )
+    write_datadir(data, folder)
+
+
+@pytest.fixture
+def recogniser(tmp_path, monkeypatch):
+    """A recogniser behind `exp/x`, two sets and a lang dir; the working directory holds all."""
+    monkeypatch.chdir(tmp_path)
+    fold = Fold({phone: phone for phone in PHONES.symbols})
+    write_lang(Lang(PHONES, fold, None, ("sil",)), "lang")
+    put_set(tmp_path / "dev")
+    put_set(tmp_path / "test")
+    (tmp_path / "exp/x").mkdir(parents=True)
+    (tmp_path / "exp/x/final.keras").write_text("a network")
+    rng = np.random.default_rng(0)
+    fake = FakeRecogniser({utt: noisy(line, rng) for utt, line in TEXT.items()})
+    module = ModuleType("pipeline.nnet.recogniser")
+    module.load_recogniser = lambda path: fake
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return fake
+
+
+def certain(line, frames=6, width=3):
+    labels = np.repeat(PHONES.indices(line.split()), frames)
+    probs = np.full((len(labels), width), 0.01 / (width - 1))
+    probs[np.arange(len(labels)), labels] = 0.99
+    return np.log(probs).astype(np.float32)
+
+
+def test_hypotheses_times_and_settings_are_written(recogniser):
+    recogniser.posteriors["s1-u1"] = certain("sil a b sil")
+    decode("exp/x", "test", "exp/x/decode_test", lang="lang", insertion_penalty=2.0)
+    hyp = read_table("exp/x/decode_test/hyp")
+    assert sorted(hyp) == sorted(TEXT)
+    assert hyp["s1-u1"] == "sil a b sil"
+    marks = read_ctm("exp/x/decode_test/ctm")
+    assert {utt: " ".join(m.phone for m in ms) for utt, ms in marks.items()} == hyp
+    # Phones of six frames: borders half-way between frame centres, 12.5 ms + 10 ms * frame.
+    starts = [mark.start for mark in marks["s1-u1"]]
+    assert starts == pytest.approx([0.0, 0.0675, 0.1275, 0.1875])
+    assert marks["s1-u1"][-1].end == pytest.approx(0.2475)
+    with open("exp/x/decode_test/ctm", encoding="utf-8") as file:
+        first = file.readline().split()
+    assert first == ["s1-u1", "1", "0.0000", "0.0675", "sil", "0.990"]
+    settings = load("exp/x/decode_test/settings.yaml", DecodeSettings)
+    assert settings == DecodeSettings(
+        insertion_penalty=2.0, search="viterbi", decoded="test"
+    )
+
+
+def test_a_finished_decoding_is_not_done_again(recogniser, capsys):
+    for _ in range(2):
+        decode("exp/x", "test", "exp/x/decode_test", lang="lang")
+    assert recogniser.runs == 1
+    assert "up to date" in capsys.readouterr().err
+    decode("exp/x", "test", "exp/x/decode_test", lang="lang", min_frames=2)
+    assert recogniser.runs == 2
+
+
+def test_error_rates_of_old_hypotheses_do_not_outlive_them(recogniser, tmp_path):
+    decode("exp/x", "test", "exp/x/decode_test", lang="lang", posteriors=True)
+    scoring = tmp_path / "exp/x/decode_test/scoring"
+    scoring.mkdir()
+    (scoring / "per").write_text("%PER of before")
+    decode("exp/x", "test", "exp/x/decode_test", lang="lang", min_frames=2)
+    assert not (scoring / "per").exists()
+    assert not (scoring.parent / "posteriors.scp").exists()
+
+
+def test_tuning_takes_the_lowest_rate_and_test_uses_it_frozen(recogniser, capsys):
+    lm("dev", "lang/lm.arpa", lang="lang")
+    decode("exp/x", "dev", "exp/x/decode_dev", lang="lang", tune=True)
+    tuned = load("exp/x/decode_dev/settings.yaml", DecodeSettings)
+    assert (tuned.tuned_on, tuned.tuned_on_itself) == ("dev", True)
+    assert tuned.grammar == "lang/lm.arpa"
+    rows = np.loadtxt("exp/x/decode_dev/tuning").tolist()
+    lowest = min(row[0] for row in rows)
+    assert rows[0] == [lowest, tuned.lm_weight, tuned.insertion_penalty]
+    assert rows[0][0] < rows[-1][0]
+    frozen = "exp/x/decode_dev/settings.yaml"
+    decode("exp/x", "test", "exp/x/decode_test", lang="lang", settings=frozen)
+    used = load("exp/x/decode_test/settings.yaml", DecodeSettings)
+    assert (used.lm_weight, used.insertion_penalty) == (rows[0][1], rows[0][2])
+    assert (used.tuned_on, used.decoded, used.tuned_on_itself) == ("dev", "test", False)
+    assert read_table("exp/x/decode_test/hyp") == read_table("exp/x/decode_dev/hyp")
+    assert "tuned on dev itself" not in capsys.readouterr().err
+    decode("exp/x", "dev", "exp/x/decode_dev2", lang="lang", settings=frozen)
+    assert "tuned on dev itself" in capsys.readouterr().err
+
+
+def test_settings_of_another_model_of_speech_are_warned_of(recogniser, capsys):
+    decode("exp/x", "dev", "exp/x/decode_dev", lang="lang", tune=True)
+    assert "without a language model" in capsys.readouterr().err
+    lm("dev", "lang/lm.arpa", lang="lang")
+    frozen = "exp/x/decode_dev/settings.yaml"
+    decode("exp/x", "test", "exp/x/decode_test", lang="lang", settings=frozen)
+    assert "warning: the settings were chosen for viterbi with None" in (
+        capsys.readouterr().err
+    )
+
+
+def test_posteriors_are_kept_on_request(recogniser):
+    decode("exp/x", "test", "exp/x/decode_test", lang="lang", posteriors=True)
+    stored = ArchiveReader("exp/x/decode_test/posteriors.scp")
+    assert sorted(stored) == sorted(TEXT)
+    for utt in TEXT:
+        np.testing.assert_array_equal(stored[utt], recogniser.posteriors[utt])
+
+
+def test_ctc_is_greedy_and_has_nothing_to_tune(recogniser, capsys):
+    recogniser.objective = "ctc"
+    blank = len(PHONES)
+    for utt, line in TEXT.items():
+        scores = np.log(np.full((40, 4), 0.01, np.float32))
+        scores[:, blank] = np.log(0.97)
+        for place, phone in enumerate(PHONES.indices(line.split())):
+            scores[3 * place] = np.log(0.01)
+            scores[3 * place, phone] = np.log(0.97)
+        recogniser.posteriors[utt] = scores
+    decode("exp/x", "test", "exp/x/decode_test", lang="lang", tune=True)
+    assert read_table("exp/x/decode_test/hyp") == TEXT
+    assert "greedy CTC has no settings to tune" in capsys.readouterr().err
+    settings = load("exp/x/decode_test/settings.yaml", DecodeSettings)
+    assert settings.describe() == "greedy CTC, nothing to tune"
+    assert not settings.tuned_on_itself
+
+
+def test_a_failed_run_leaves_the_old_hypotheses(recogniser):
+    decode("exp/x", "test", "exp/x/decode_test", lang="lang")
+    before = read_table("exp/x/decode_test/hyp")
+    recogniser.posteriors["s2-u2"] = np.full((4, 3), np.nan, np.float32)
+    with pytest.raises(DataError, match="'s2-u2': its posteriors hold NaN"):
+        decode("exp/x", "test", "exp/x/decode_test", lang="lang", min_frames=3)
+    assert read_table("exp/x/decode_test/hyp") == before
+
+
+def test_a_model_of_speech_over_other_phones_is_named(recogniser, tmp_path):
+    lm("dev", "lang/lm.arpa", lang="lang")
+    arpa = tmp_path / "lang/lm.arpa"
+    arpa.write_text(arpa.read_text().replace("\ta", "\tzz").replace(" a", " zz"))
+    with pytest.raises(DataError) as caught:
+        decode("exp/x", "test", "exp/x/decode_test", lang="lang")
+    lines = str(caught.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["lang/lm.arpa"] * 2
+    assert ": a; run" in lines[0]
+    assert ": zz; run" in lines[1]
+
+
+def test_utterances_without_features_are_listed(recogniser, tmp_path):
+    (tmp_path / "test/feats.scp").write_text("s1-u1 x\ns1-u2 x\n")
+    with pytest.raises(DataError, match="of 2 utterances: s2-u1, s2-u2"):
+        decode("exp/x", "test", "exp/x/decode_test", lang="lang")
+
+
+def test_tuning_needs_transcripts_of_all(recogniser, tmp_path):
+    (tmp_path / "dev/text").write_text("s1-u1 a\n")
+    with pytest.raises(DataError, match="3 utterances are not in the reference"):
+        decode("exp/x", "dev", "exp/x/decode_dev", lang="lang", tune=True)
+    (tmp_path / "dev/text").unlink()
+    with pytest.raises(DataError, match="tuning needs transcripts"):
+        decode("exp/x", "dev", "exp/x/decode_dev", lang="lang", tune=True)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"lm_weight": -1.0}, "lm_weight.*got -1.0"),
+        ({"settings": "s.yaml", "tune": True}, "leave out --tune"),
+        ({"settings": "s.yaml", "lm_weight": 1.0}, "leave out --lm-weight"),
+        ({"settings": "absent.yaml"}, "absent.yaml: no such file"),
+        ({"arpa": "absent.arpa"}, "absent.arpa: no such file.*keraldi lm"),
+    ],
+)
+def test_wrong_options_are_named(recogniser, tmp_path, options, message):
+    (tmp_path / "s.yaml").write_text("lm_weight: 2.0\n")
+    with pytest.raises((ConfigError, DataError), match=message):
+        decode("exp/x", "test", "exp/x/decode_test", lang="lang", **options)

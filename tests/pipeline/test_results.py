@@ -1,0 +1,66 @@
+import pytest
+
+from features.errors import DataError
+from pipeline.results import results
+from pipeline.scoring.alignment import ALIGNMENTS
+from pipeline.scoring.policies import POLICIES
+from pipeline.scoring.report import Protocol, write_report
+from pipeline.scoring.table import score_texts
+
+
+def put(folder, errors, *, tuned=False):
+    """A scored decode dir: `errors` of ten phones wrong."""
+    references = {"u1": ["a"] * 5, "u2": ["a"] * 5}
+    found = ["x"] * errors + ["a"] * (10 - errors)
+    hypotheses = {"u1": found[:5], "u2": found[5:]}
+    scores = {
+        policy: score_texts(
+            references,
+            hypotheses,
+            policy=policy,
+            silence=frozenset(),
+            utt2spk={"u1": "s1", "u2": "s2"},
+        )
+        for policy in POLICIES
+    }
+    protocol = Protocol("strict", "why", "none", next(iter(ALIGNMENTS)), "how", tuned)
+    write_report(folder / "scoring", scores, protocol)
+
+
+def test_sets_by_name_and_the_best_model_first(tmp_path, capsys):
+    put(tmp_path / "ff/decode_test", 3)
+    put(tmp_path / "deep/blstmp/decode_test", 1)
+    put(tmp_path / "ff/decode_dev", 2, tuned=True)
+    results(str(tmp_path))
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    table = [row for row in rows if row[:1] in (["dev"], ["test"])]
+    assert [row[:3] for row in table] == [
+        ["dev", "ff", "20.00"],
+        ["test", "deep/blstmp", "10.00"],
+        ["test", "ff", "30.00"],
+    ]
+    assert table[0][-5:] == ["[1]", "tuned", "on", "this", "set"]
+    assert [row[-1] for row in table[1:]] == ["[2]", "[2]"]
+    assert table[1][3:10] == "0.00-20.00 10.00 10.00 10.00 1 / 10".split()
+
+
+def test_each_protocol_is_printed_once(tmp_path, capsys):
+    put(tmp_path / "a/decode_test", 1)
+    put(tmp_path / "b/decode_test", 2)
+    results(str(tmp_path))
+    out = capsys.readouterr().out
+    assert out.count("[1] headline: strict") == 1
+    assert out.count("fold: none; 10 reference tokens in 2 utterances") == 1
+    assert out.count("decoding: how") == 1
+
+
+def test_nothing_scored_is_said(tmp_path):
+    with pytest.raises(DataError, match="run keraldi score"):
+        results(str(tmp_path))
+
+
+def test_a_file_of_another_form_is_named(tmp_path):
+    put(tmp_path / "a/decode_test", 1)
+    (tmp_path / "a/decode_test/scoring/per").write_text("%WER 3\n")
+    with pytest.raises(DataError, match="decode_test/scoring/per: no line like"):
+        results(str(tmp_path))
