@@ -125,7 +125,7 @@ def _filters(options: FeatureOptions) -> np.ndarray:
             filters as banks,
         )  # brings numba, which Kaldi's preset needs not
 
-        filters = banks.mel(
+        filters = mel(
             sr=options.rate_hz,
             n_fft=options.fft_length,
             n_mels=options.num_mels,
