@@ -121,9 +121,8 @@ def _filters(options: FeatureOptions) -> np.ndarray:
     if options.preset == "kaldi":
         filters = _kaldi_filters(options)
     else:
-        from librosa import (
-            filters as banks,
-        )  # brings numba, which Kaldi's preset needs not
+        # Imported late: it brings numba, which Kaldi's preset does not need.
+        from librosa.filters import mel
 
         filters = mel(
             sr=options.rate_hz,
