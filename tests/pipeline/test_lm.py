@@ -7,7 +7,7 @@ from pipeline.datadir.lexicon import Lexicon
 from pipeline.datadir.phones import Fold, PhoneTable
 from pipeline.decoding.arpa import read_arpa
 from pipeline.decoding.ngram import train_ngram
-from pipeline.lm import lm
+from pipeline.lm import lm, sentences_of
 
 
 @pytest.fixture
@@ -59,6 +59,46 @@ def test_what_is_missing_is_said(corpus):
         lm("train", "lang/lm.arpa", lang="lang")
     with pytest.raises(DataError, match="nowhere: no such file or folder"):
         lm("nowhere", "lang/lm.arpa", lang="lang")
+
+
+@pytest.mark.parametrize("prob, wanted", [(0.0, "a b c"), (1.0, "sil a b sil c sil")])
+def test_pauses_are_put_between_words_that_have_none(prob, wanted):
+    phones = ("a", "b", "c", "sil")
+    fold = Fold({phone: phone for phone in phones})
+    words = {"x": (("a", "b"),), "y": (("c",),)}
+    lang = Lang(PhoneTable(phones), fold, Lexicon(words), ("sil",))
+    found = sentences_of({"u": ("x", "y")}, lang, silence_prob=prob)
+    assert found == [wanted.split()]
+
+
+def test_pauses_come_as_often_as_asked_and_the_same_each_time():
+    fold = Fold({"a": "a", "sil": "sil"})
+    lexicon = Lexicon({"a": (("a",),)})
+    lang = Lang(PhoneTable(("a", "sil")), fold, lexicon, ("sil",))
+    texts = {f"u{n}": ("a",) * 9 for n in range(200)}
+    found = sentences_of(texts, lang, silence_prob=0.3)
+    share = sum(line.count("sil") for line in found) / (200 * 10)
+    assert share == pytest.approx(0.3, abs=0.05)  # of 2000 places, 5 deviations
+    assert found == sentences_of(texts, lang, silence_prob=0.3)
+
+
+def test_without_a_lexicon_pauses_stand_at_the_ends_only():
+    fold = Fold({"a": "a", "sil": "sil"})
+    lang = Lang(PhoneTable(("a", "sil")), fold, None, ("sil",))
+    found = sentences_of({"u": ("a", "a")}, lang, silence_prob=1.0)
+    assert found == ["sil a a sil".split()]
+
+
+def test_written_silence_is_left_as_it_is():
+    fold = Fold({"a": "a", "sil": "sil"})
+    lang = Lang(PhoneTable(("a", "sil")), fold, None, ("sil",))
+    texts = {"u1": ("sil", "a"), "u2": ("a", "a")}
+    assert sentences_of(texts, lang, silence_prob=1.0) == [["sil", "a"], ["a", "a"]]
+
+
+def test_silence_probabilities_out_of_range_are_refused(corpus):
+    with pytest.raises(ConfigError, match="expected 0 to 1, got 2"):
+        lm("train", "lang/lm.arpa", lang="lang", silence_prob=2.0)
 
 
 def test_orders_out_of_range_are_refused(corpus):
