@@ -282,6 +282,7 @@ def align(
     else:
         features = load(Path(data) / "features.yaml", FeatureOptions)
         labels = from_times(utterances, table, features)
+    stamp.clear()
     write_alignments(folder, labels.items(), table.phones, states=states)
     stamp.write()
     total = sum(map(len, labels.values()))

@@ -70,6 +70,8 @@ def check(values: Any, schema: type[T], *, source: str) -> T:
     except ValidationError as error:
         lines = [_describe(fault, schema, source) for fault in error.errors()]
         raise ConfigError("\n".join(lines)) from None
+    except ConfigError as error:  # two settings that exclude each other
+        raise ConfigError(f"{source}: {error}") from None
 
 
 def parse_yaml(path: str | Path) -> Any:

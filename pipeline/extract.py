@@ -126,11 +126,7 @@ def _extract_block(jobs: tuple[Job, ...], reading: Reading) -> list[Result]:
 
 def _results(jobs: Iterable[Job], reading: Reading, nj: int) -> Iterator[Result]:
     """Results in the order of the jobs, from `nj` processes, few of them held at a time."""
-    blocks = (
-        itertools.batched(jobs, _BLOCK)
-        if hasattr(itertools, "batched")
-        else _batched(jobs)
-    )
+    blocks = _batched(jobs)
     if nj == 1:
         for block in blocks:
             yield from _extract_block(block, reading)
@@ -184,6 +180,7 @@ def _write_features(
     data: DataDir,
     jobs: list[Job],
     reading: Reading,
+    stamp: Stamp,
     *,
     nj: int,
     compress: bool,
@@ -216,6 +213,7 @@ def _write_features(
             raise DataError.of(
                 [*tables.faults, "--skip-bad leaves such utterances out"]
             )
+        stamp.clear()
     return tables, accounting
 
 
@@ -262,7 +260,7 @@ def extract(
     if not jobs:
         raise DataError(f"{folder}/utt2spk: no utterances; run keraldi prepare")
     tables, accounting = _write_features(
-        tables_of, jobs, reading, nj=nj, compress=compress, skip_bad=skip_bad
+        tables_of, jobs, reading, stamp, nj=nj, compress=compress, skip_bad=skip_bad
     )
     with ArchiveWriter(folder / "cmvn.ark", folder / "cmvn.scp") as writer:
         for speaker in sorted(tables.stats, key=str.encode):

@@ -81,6 +81,14 @@ class Stamp:
             return False
         return bool(old == self.record) and all(Path(o).exists() for o in outputs)
 
+    def clear(self) -> None:
+        """Forgets finished work; call it before its outputs are replaced.
+
+        Killed between the first new output and the last, a stage must not leave a stamp
+        that vouches for a mixture.
+        """
+        self.path.unlink(missing_ok=True)
+
     def write(self) -> None:
         """Marks the work as finished; call it last."""
         write_text(self.path, json.dumps(self.record, sort_keys=True, indent=1) + "\n")

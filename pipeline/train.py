@@ -150,6 +150,7 @@ def train(
         alignments=Path(alignments) if alignments else None,
         dev_alignments=Path(dev_alignments) if dev_alignments else None,
     )
+    stamp.clear()
     save(folder / "config.yaml", settings)
     per = settings.training.select == "per"
     training = Training(
