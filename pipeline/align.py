@@ -107,6 +107,16 @@ def _all_or_error(
     return done
 
 
+def check_extracted(data: DataDir) -> None:
+    """Checks that every utterance has features; DataError names those that have none."""
+    absent = sorted(set(data.utterances) - set(data.utt2num_frames or {}))
+    if absent:
+        raise DataError(
+            f"{data.path}/utt2num_frames: no features of {len(absent)} utterances: "
+            f"{', '.join(absent[:10])}; run keraldi extract, or keraldi validate --fix removes them"
+        )
+
+
 def from_times(
     data: DataDir, lang: Lang, features: FeatureOptions
 ) -> dict[str, np.ndarray]:
@@ -266,6 +276,7 @@ def align(
         note(f"align: {folder} is up to date")
         return
     utterances = read_datadir(data)
+    check_extracted(utterances)
     states = 1
     if options or model:
         transcripts = Transcripts.of(utterances, table)

@@ -51,6 +51,12 @@ def _describe(error: Any, schema: type, source: str) -> str:
             else f"known keys: {', '.join(sorted(known))}"
         )
         return f"{source}: unknown key {place!r}; {mend}"
+    if error["type"] == "dataclass_type":
+        return (
+            f"{source}: {place}: expected a mapping of settings, got {error['input']!r}"
+        )
+    if error["type"] == "missing":
+        return f"{source}: {place} is missing; add it"
     return f"{source}: {place}: {error['msg']}, got {error['input']!r}"
 
 
@@ -74,6 +80,21 @@ def check(values: Any, schema: type[T], *, source: str) -> T:
         raise ConfigError(f"{source}: {error}") from None
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, but a key may come only once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """Makes a mapping; refuses a key that comes twice, which YAML would let win."""
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key.value!r} comes twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def parse_yaml(path: str | Path) -> Any:
     """Reads a YAML file into plain values; an empty file gives an empty mapping.
 
@@ -82,10 +103,14 @@ def parse_yaml(path: str | Path) -> Any:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError):
+    except FileNotFoundError:
         raise ConfigError(
             f"{path}: no such file; give the path of a YAML file"
         ) from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: a folder; give the path of a YAML file") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8; save it as UTF-8") from None
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:

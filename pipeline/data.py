@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from features.errors import ConfigError
+from features.errors import ConfigError, DataError
 from pipeline.datadir import operations
 from pipeline.datadir.datadir import DataDir, read_datadir
 from pipeline.stage import note
@@ -60,6 +60,13 @@ def split(data: str, out: str, *, parts: int) -> None:
         parts: how many.
     """
     source = read_datadir(data)
+    later = sorted(
+        p for p in Path(out).glob("[0-9]*") if p.name.isdigit() and int(p.name) > parts
+    )
+    if later:
+        raise DataError(
+            f"{later[0]}: of a split into more parts; remove it or choose another name"
+        )
     for number, chosen in enumerate(
         operations.split_by_speaker(source, parts), start=1
     ):
@@ -77,9 +84,10 @@ def combine(out: str, *sources: str) -> None:
         raise ConfigError(
             f"combine: expected two or more data dirs, got {len(sources)}"
         )
-    _report(
-        "combine", operations.combine([read_datadir(path) for path in sources], out)
-    )
+    whole, left_out = operations.combine([read_datadir(path) for path in sources], out)
+    if left_out:
+        note(f"data combine: left out, not all sources have it: {', '.join(left_out)}")
+    _report("combine", whole)
 
 
 def perturb(

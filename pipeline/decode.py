@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 from features.archive import ArchiveWriter
 from features.errors import ConfigError, DataError
 from features.files import write_text
-from pipeline.config import check, load, save
+from pipeline.config import check, load, parse_yaml, save
 from pipeline.datadir.datadir import DataDir, read_datadir
 from pipeline.datadir.lang import Lang, read_lang
 from pipeline.datadir.tables import write_table
@@ -152,6 +152,15 @@ def _choose_settings(
         raise ConfigError(
             f"--settings {frozen} freezes every setting; leave out "
             + ", ".join("--" + name.replace("_", "-") for name in options)
+        )
+    absent = [
+        f.name
+        for f in fields(DecodeSettings)
+        if f.name not in (parse_yaml(frozen) or {})
+    ]
+    if absent:
+        raise ConfigError(
+            f"{frozen}: no {', '.join(absent)}; give a settings.yaml as decode --tune wrote it"
         )
     return load(frozen, DecodeSettings)
 

@@ -1,6 +1,8 @@
 """Stage extract: audio -> features, CMVN statistics and lengths, in the data dir itself."""
 
+import hashlib
 import itertools
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -20,12 +22,22 @@ from features.normalize import CmvnStats
 from features.spectral import FeatureOptions, compute_features
 from pipeline.config import load, save
 from pipeline.datadir.datadir import DataDir, read_datadir
-from pipeline.datadir.tables import read_table, write_table
+from pipeline.datadir.operations import read_speeds
+from pipeline.datadir.tables import write_table
 from pipeline.stage import Accounting, Stamp, note, progress
 
 _BLOCK = 32  # utterances a worker is given at a time
 _AHEAD = 2  # blocks under way for every worker: enough to keep it busy, few to hold
 _SLOWEST, _FASTEST = 0.5, 2.0
+_OUTPUTS = (
+    "feats.ark",
+    "feats.scp",
+    "cmvn.ark",
+    "cmvn.scp",
+    "utt2num_frames",
+    "utt2dur",
+    "features.yaml",
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,17 @@ class Reading:
     rate: Literal["resample", "refuse"]
 
 
+def audio_state(data: DataDir) -> str:
+    """Identifies the audio files by size and time, so that a changed one is noticed."""
+    total = hashlib.sha256()
+    for recording, entry in sorted(data.wav.items()):
+        total.update(f"{recording} {entry}".encode())
+        if not entry.endswith("|") and os.path.isfile(entry):
+            state = os.stat(entry)
+            total.update(f"{state.st_size} {state.st_mtime_ns}".encode())
+    return total.hexdigest()
+
+
 def make_jobs(data: DataDir) -> list[Job]:
     """Lists the utterances with the audio they are cut from, in their sorted order.
 
@@ -73,10 +96,25 @@ def make_jobs(data: DataDir) -> list[Job]:
         DataError: an utterance has no recording, or a speed is out of range.
     """
     path = Path(data.path) / "utt2speed"
-    speeds = {u: float(v) for u, v in read_table(path).items()} if path.exists() else {}
+    speeds = read_speeds(path) if path.exists() else {}
     faults, jobs = [], []
     for utt in data.utterances:
-        segment = data.segments.get(utt) if data.segments is not None else None
+        segment = None
+        if data.segments is not None:
+            if utt not in data.segments:
+                faults.append(
+                    f"{data.path}/segments: no segment of utterance {utt!r}; add it, or "
+                    "keraldi validate --fix removes the utterance"
+                )
+                continue
+            segment = data.segments[utt]
+            if segment.start < 0 or (
+                segment.end != -1 and segment.end <= segment.start
+            ):
+                faults.append(
+                    f"{data.path}/segments: {utt!r} from {segment.start} s to {segment.end} s: "
+                    "expected 0 <= start < end, or -1 for the end; mend the times"
+                )
         recording = segment.recording if segment else utt
         if recording not in data.wav:
             faults.append(
@@ -243,24 +281,28 @@ def extract(
     options = load(config, FeatureOptions) if config else FeatureOptions()
     reading = Reading(options, allow_pipes, rate)
     folder = Path(data)
+    source = read_datadir(folder)
     stamp = Stamp.of(
         folder,
         "extract",
-        settings={"features": asdict(options), "rate": rate, "compress": compress},
+        settings={
+            "features": asdict(options),
+            "rate": rate,
+            "compress": compress,
+            "skip_bad": skip_bad,
+            "audio": audio_state(source),
+        },
         inputs=[folder / n for n in ("wav.scp", "segments", "utt2spk", "utt2speed")],
     )
-    outputs = [
-        folder / n for n in ("feats.scp", "cmvn.scp", "utt2num_frames", "features.yaml")
-    ]
+    outputs = [folder / name for name in _OUTPUTS]
     if stamp.matches(*outputs):
         note(f"extract: {folder} is up to date")
         return
-    tables_of = read_datadir(folder)
-    jobs = make_jobs(tables_of)
+    jobs = make_jobs(source)
     if not jobs:
         raise DataError(f"{folder}/utt2spk: no utterances; run keraldi prepare")
     tables, accounting = _write_features(
-        tables_of, jobs, reading, stamp, nj=nj, compress=compress, skip_bad=skip_bad
+        source, jobs, reading, stamp, nj=nj, compress=compress, skip_bad=skip_bad
     )
     with ArchiveWriter(folder / "cmvn.ark", folder / "cmvn.scp") as writer:
         for speaker in sorted(tables.stats, key=str.encode):
@@ -268,7 +310,7 @@ def extract(
     write_table(folder / "utt2num_frames", tables.frames)
     write_table(folder / "utt2dur", tables.durations)
     save(folder / "features.yaml", options)
-    stamp.write()
+    stamp.write(*outputs)
     for fault in tables.faults:
         note(f"extract: left out: {fault}")
     if tables.resampled:

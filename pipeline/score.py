@@ -141,6 +141,8 @@ def score(
         note(f"score: {folder} is up to date")
         note((folder / "per").read_text(encoding="utf-8").splitlines()[0])
         return
+    # A rate of other hypotheses must not outlive a run that fails.
+    (folder / "per").unlink(missing_ok=True)
     phones = read_lang(lang) if lang else None
     sides = read_sides(source, hyp, phones, utt2spk)
     silence = frozenset() if phones is None else phones.scoring_silence

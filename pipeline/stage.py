@@ -79,7 +79,13 @@ class Stamp:
             old = json.loads(self.path.read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
             return False
-        return bool(old == self.record) and all(Path(o).exists() for o in outputs)
+        sizes = old.pop("sizes", {})
+        whole = all(
+            Path(o).exists()
+            and sizes.get(Path(o).name, -1) in (-1, Path(o).stat().st_size)
+            for o in outputs
+        )
+        return whole and bool(old == self.record)
 
     def clear(self) -> None:
         """Forgets finished work; call it before its outputs are replaced.
@@ -89,9 +95,15 @@ class Stamp:
         """
         self.path.unlink(missing_ok=True)
 
-    def write(self) -> None:
-        """Marks the work as finished; call it last."""
-        write_text(self.path, json.dumps(self.record, sort_keys=True, indent=1) + "\n")
+    def write(self, *outputs: str | Path) -> None:
+        """Marks the work as finished; call it last.
+
+        Args:
+            outputs: files whose size is remembered, so that a file cut short is noticed.
+        """
+        sizes = {Path(o).name: Path(o).stat().st_size for o in outputs}
+        record = {**self.record, "sizes": sizes}
+        write_text(self.path, json.dumps(record, sort_keys=True, indent=1) + "\n")
 
 
 class Accounting:

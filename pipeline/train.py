@@ -128,7 +128,11 @@ def train(
     overrides = {"seed": seed, "epochs": epochs}
     chosen = {name: value for name, value in overrides.items() if value is not None}
     if chosen and isinstance(values, dict):
-        values["training"] = {**(values.get("training") or {}), **chosen}
+        training = values.get("training") or {}
+        # What is no mapping is left to `check`, which says so.
+        values["training"] = (
+            training | chosen if isinstance(training, dict) else training
+        )
     settings = check(values, TrainConfig, source=config)
     require(data, dev, lang, mend="run the stages before this one")
     folder = Path(out)

@@ -1,6 +1,7 @@
 """Kaldi's data dir as a record of tables."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -66,7 +67,10 @@ class DataDir:
 
 def _number(path: Path, key: str, value: str) -> float:
     try:
-        return float(value)
+        number = float(value)
+        if math.isfinite(number):
+            return number
+        raise ValueError
     except ValueError:
         raise DataError(
             f"{path}: {key!r}: expected a number, got {value!r}; mend it"

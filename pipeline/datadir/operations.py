@@ -27,12 +27,39 @@ def _copy_lines(source: Path, target: Path, keep: Callable[[str], bool]) -> None
         target.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
+_MARK = ".keraldi-data"  # stands in data dirs that were made here, and may be made anew
+
+
+def _check_target(out: str | Path) -> None:
+    """Refuses to replace a folder that these operations did not make."""
+    path = Path(out)
+    if path.exists() and not (path / _MARK).exists():
+        raise DataError(
+            f"{path} exists and was not made by keraldi data; choose another name or remove it"
+        )
+
+
+def read_speeds(path: str | Path) -> dict[str, float]:
+    """Reads `utt2speed`; DataError where a speed is no number."""
+    speeds = {}
+    for utt, value in read_table(path).items():
+        try:
+            speeds[utt] = float(value)
+        except ValueError:
+            raise DataError(
+                f"{path}: {utt!r}: expected a number, got {value!r}"
+            ) from None
+    return speeds
+
+
 def write_part(data: DataDir, utterances: set[str], out: str | Path) -> DataDir:
     """Writes the part of a data dir that some utterances make, further files included."""
     part = restrict(data, utterances)
     if not part.utt2spk:
         raise DataError(f"{out}: no utterance is left of {data.path}; choose others")
+    _check_target(out)
     with atomic_folder(out) as folder:
+        (folder / _MARK).touch()
         write_datadir(part, folder)
         for name in _BY_UTTERANCE:
             _copy_lines(data.path / name, folder / name, utterances.__contains__)
@@ -105,6 +132,12 @@ def choose(
             raise DataError(
                 f"{data.path}: lengths are not known; run keraldi extract first"
             )
+        absent = [utt for utt in every if utt not in lengths]
+        if absent:
+            raise DataError(
+                f"{data.path}: no length of {', '.join(absent[:10])}; keraldi validate --fix "
+                "removes utterances without features"
+            )
         return set(sorted(every, key=lambda utt: (lengths[utt], utt))[:shortest])
     if speakers is not None:
         chosen = _known(read_table(speakers), data.spk2utt, "speakers", speakers)
@@ -147,8 +180,11 @@ def _merged(
     return whole
 
 
-def combine(sources: Sequence[DataDir], out: str | Path) -> DataDir:
+def combine(sources: Sequence[DataDir], out: str | Path) -> tuple[DataDir, list[str]]:
     """Writes several data dirs as one; a table that one of them lacks is left out.
+
+    Returns:
+        The data dir, and the tables left out though some sources have them.
 
     Raises:
         DataError: an utterance is in two of them, or a speaker's table values differ.
@@ -173,7 +209,14 @@ def combine(sources: Sequence[DataDir], out: str | Path) -> DataDir:
         n: _merged([getattr(d, n) for d in sources], n, paths) for n in names
     }
     whole = dataclasses.replace(sources[0], path=Path(out), cmvn=None, **tables)
+    left_out = [
+        n
+        for n in names
+        if tables[n] is None and any(getattr(d, n) is not None for d in sources)
+    ]
+    _check_target(out)
     with atomic_folder(out) as folder:
+        (folder / _MARK).touch()
         write_datadir(whole, folder)
         for name in (*_BY_UTTERANCE, *_BY_SPEAKER):
             present = [path / name for path in paths if (path / name).exists()]
@@ -182,7 +225,16 @@ def combine(sources: Sequence[DataDir], out: str | Path) -> DataDir:
                 (folder / name).write_text(
                     "".join(f"{x}\n" for x in lines), encoding="utf-8"
                 )
-    return whole
+            elif name == "utt2speed" and present:
+                known = {
+                    u: f"{v:g}"
+                    for path in present
+                    for u, v in read_speeds(path).items()
+                }
+                write_table(folder / name, {u: "1" for u in whole.utterances} | known)
+            elif present:
+                left_out.append(name)
+    return whole, left_out
 
 
 def perturb_speed(data: DataDir, factors: Sequence[float], out: str | Path) -> DataDir:
@@ -194,7 +246,8 @@ def perturb_speed(data: DataDir, factors: Sequence[float], out: str | Path) -> D
     Raises:
         ConfigError: a factor is not between 0.5 and 2, or comes twice.
     """
-    if len(set(factors)) != len(factors) or not all(0.5 <= f <= 2.0 for f in factors):
+    names = {f"{factor:g}" for factor in factors}
+    if len(names) != len(factors) or not all(0.5 <= f <= 2.0 for f in factors):
         raise ConfigError(
             f"speed factors {factors}: expected different ones from 0.5 to 2"
         )
@@ -220,9 +273,20 @@ def perturb_speed(data: DataDir, factors: Sequence[float], out: str | Path) -> D
         text=copied(data.text),
         spk2gender=copied(data.spk2gender),
     )
+    _check_target(out)
     with atomic_folder(out) as folder:
+        (folder / _MARK).touch()
         write_datadir(whole, folder)
-        speeds = {p + u: f"{f:g}" for f, p in prefixes.items() for u in data.utterances}
+        old = (
+            read_speeds(data.path / "utt2speed")
+            if (data.path / "utt2speed").exists()
+            else {}
+        )
+        speeds = {
+            prefix + utt: f"{factor * old.get(utt, 1.0):g}"
+            for factor, prefix in prefixes.items()
+            for utt in data.utterances
+        }
         write_table(folder / "utt2speed", speeds)
     return whole
 

@@ -83,7 +83,8 @@ def read_ctm(path: str | Path) -> dict[str, list[PhoneInterval]]:
         others = found.setdefault(utt, [])
         if others and interval.start < others[-1].end - _TIME_SLACK:
             raise DataError(
-                f"{place}: {phone!r} of {utt!r} begins before the phone before it ends"
+                f"{place}: {phone!r} of {utt!r} begins before the last phone ends; "
+                "mend the times"
             )
         others.append(interval)
     return found

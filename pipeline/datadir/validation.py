@@ -8,6 +8,7 @@ from pathlib import Path
 
 from features.errors import DataError
 from pipeline.datadir.lang import Lang
+from pipeline.datadir.times import read_ctm
 
 _MOST = 1000  # faults of one kind that are listed one by one: a page, not a book
 # Tables of a data dir, and whose keys they have.
@@ -145,6 +146,7 @@ class Validator:
         self._check_segments()
         self._check_numbers()
         self._check_values()
+        self._check_times()
         if self._lang is not None:
             self._check_text(self._lang)
 
@@ -243,6 +245,12 @@ class Validator:
                     f"expected recording, start, end: {row.value!r}",
                 )
                 continue
+            if fields[0] not in self.keys("wav.scp"):
+                self._fault(
+                    "segments",
+                    row.number,
+                    f"recording {fields[0]!r} is absent from wav.scp; add it",
+                )
             start, end = times
             if (
                 start is None
@@ -276,6 +284,27 @@ class Validator:
                     self._fault(
                         name, row.number, f"expected FILE:OFFSET, got {row.value!r}"
                     )
+
+    def _check_times(self) -> None:
+        path = self.path / "phones.ctm"
+        if not path.exists():
+            return
+        try:
+            intervals = read_ctm(path)
+        except DataError as error:
+            self.faults.append(str(error))
+            return
+        absent = sorted(self.keys("utt2spk") - set(intervals))
+        if absent:
+            self.faults.append(
+                f"{path}: no times of {', '.join(absent[:10])}; add them"
+            )
+        unknown = {m.phone for marks in intervals.values() for m in marks}
+        unknown -= set(self._lang.phones.symbols) if self._lang is not None else unknown
+        for phone in sorted(unknown):
+            self.faults.append(
+                f"{path}: unknown phone {phone!r}; add it to phones.txt or correct it"
+            )
 
     def _check_text(self, lang: Lang) -> None:
         counts: dict[str, list[int]] = {}

@@ -13,7 +13,7 @@ _STRICT = {"extra": "forbid"}
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-PositiveFloat = Annotated[float, Field(gt=0.0)]
+PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,18 @@ class LayerOptions:
     layer_norm: bool = False
     activation: Literal["tanh", "sigmoid", "relu"] = "tanh"
 
+    def __post_init__(self) -> None:
+        if self.projection is not None and self.type != "lstmp":
+            raise ConfigError(
+                f"a layer of type {self.type} has no projection; use type: lstmp"
+            )
+        if self.bidirectional != "none" and self.type == "dense":
+            raise ConfigError("a dense layer has no direction; remove bidirectional")
+        if self.activation != "tanh" and self.type not in ("rnn", "dense"):
+            raise ConfigError(
+                f"the activations of type {self.type} are fixed; remove activation"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
@@ -51,7 +63,7 @@ class NetworkOptions:
 
     __pydantic_config__ = _STRICT
 
-    layers: list[LayerOptions]
+    layers: Annotated[list[LayerOptions], Field(min_length=1)]
 
     @property
     def unidirectional(self) -> bool:

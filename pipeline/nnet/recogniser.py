@@ -1,6 +1,7 @@
 """A finished model at work: features of a data dir in, log-posteriors out."""
 
 import itertools
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -160,7 +161,12 @@ def load_recogniser(model_dir: str | Path) -> Recogniser:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, OSError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+        # Keras says "File not found" of a file that is no archive.
+        reason = (
+            str(error).splitlines()[0]
+            if zipfile.is_zipfile(path)
+            else "no Keras archive"
+        )
         raise DataError(
             f"{path}: cannot be loaded ({reason}); train it again"
         ) from None

@@ -23,7 +23,7 @@ if ((stage <= 1)); then
   corpus=$(cd "$called_from" && cd "$corpus" 2>/dev/null && pwd) ||
     option_error "--corpus: no such folder from $called_from"
 fi
-[[ -f conf/$model.yaml ]] || option_error "--model $model: no conf/$model.yaml"
+check_configurations model "$model"
 # shellcheck source=../path.sh
 source ../path.sh
 set_up ""

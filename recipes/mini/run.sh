@@ -17,6 +17,7 @@ options=(stage stop_stage nj cmd quick models seed)
 # shellcheck source=../utils/parse_options.sh
 source ../utils/parse_options.sh
 check_whole_number seed
+check_configurations models "$models"
 # shellcheck source=../path.sh
 source ../path.sh
 set_up mini

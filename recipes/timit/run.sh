@@ -19,6 +19,7 @@ options=(stage stop_stage nj cmd timit models complete_test seed)
 # shellcheck source=../utils/parse_options.sh
 source ../utils/parse_options.sh
 check_whole_number seed
+check_configurations models "$models"
 if ((stage <= 1)); then
   [[ -n $timit ]] || option_error "give the corpus: --timit DIR (LDC93S1, see README.md)"
   timit=$(cd "$called_from" && cd "$timit" 2>/dev/null && pwd) ||

@@ -66,15 +66,19 @@ parse_options() {
     name=${name//-/_}
     is_option "$name" ||
       option_error "unknown option ${word%%=*}; did you mean --$(nearest_option "$name")? (--help lists all)"
+    local default=${!name}
     if [[ $word == *=* ]]; then
       printf -v "$name" '%s' "${word#*=}"
-    elif [[ ${!name} == true || ${!name} == false ]] && [[ ${1-} != true && ${1-} != false ]]; then
+    elif [[ $default == true || $default == false ]] && [[ ${1:---} == --* ]]; then
       printf -v "$name" true
     elif (($# == 0)); then
       option_error "option $word needs a value"
     else
       printf -v "$name" '%s' "$1"
       shift
+    fi
+    if [[ $default == true || $default == false ]] && [[ ${!name} != true && ${!name} != false ]]; then
+      option_error "--${name//_/-}: expected true or false, got '${!name}'"
     fi
   done
 }
@@ -89,7 +93,17 @@ check_whole_number() {
   done
 }
 
+# Checks that every word of $2 names a file conf/WORD.yaml; $1 is the option.
+check_configurations() {
+  local name
+  for name in $2; do
+    [[ -f conf/$name.yaml ]] || option_error "--$1: no conf/$name.yaml"
+  done
+}
+
 rest=()
 parse_options "$@"
 set -- ${rest[@]+"${rest[@]}"}
 check_whole_number stage stop_stage nj
+((nj > 0)) || option_error "--nj: expected at least 1, got 0"
+((stage <= stop_stage)) || option_error "--stage $stage is behind --stop-stage $stop_stage"

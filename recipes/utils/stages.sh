@@ -15,11 +15,13 @@ run() {
   mkdir -p exp/log
   echo "stage $number: $title ($log)"
   began=$SECONDS
+  local status=0
   # shellcheck disable=SC2086  # cmd is a command with its options
-  if ! $cmd "$log" "$@"; then
+  $cmd "$log" "$@" || status=$?
+  if ((status)); then
     echo "$(basename "$PWD")/run.sh: stage $number ($title) failed; the end of $log:" >&2
     grep -v '^# ' "$log" | tail -n 15 | sed 's/^/  /' >&2
-    exit 1
+    exit "$status"
   fi
   grep -v '^# ' "$log" | tail -n 1 | sed 's/^/  /'
   echo "  $((SECONDS - began)) s"

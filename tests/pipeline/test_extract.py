@@ -87,6 +87,43 @@ def test_segments_and_speeds_are_honoured(data):
     assert durations["a-s2"] == pytest.approx((0.99 - 0.2) / 1.25, abs=2e-3)
 
 
+def test_changed_audio_and_lost_outputs_are_noticed(data, tmp_path, capsys):
+    assert extract(data) == 0
+    for damage in (
+        lambda: soundfile.write(tmp_path / "a-00.flac", noise(0.7, 99), RATE),
+        lambda: (data / "feats.ark").unlink(),
+        lambda: (data / "feats.ark").write_bytes(b"cut short"),
+        lambda: (data / "utt2dur").unlink(),
+    ):
+        damage()
+        capsys.readouterr()
+        assert extract(data) == 0
+        assert "is up to date" not in capsys.readouterr().err
+    assert ArchiveReader(data / "feats.scp")["a-00"].shape[0] == 68
+
+
+@pytest.mark.parametrize(
+    ("segments", "message"),
+    [
+        (
+            {"a-s1": "a-78 0.1 99.0"},
+            "0.980 s long, but a segment ends at 99.000 s; mend segments",
+        ),
+        (
+            {"a-s1": "a-78 0.5 0.4"},
+            "'a-s1' from 0.5 s to 0.4 s: expected 0 <= start < end",
+        ),
+        ({"a-s2": "a-78 0.1 0.4"}, "no segment of utterance 'a-s1'"),
+        ({"a-s1": "a-78 nan 0.4"}, "'a-s1': expected a number, got 'nan'"),
+    ],
+)
+def test_wrong_segments_are_told(data, segments, message, capsys):
+    write_table(data / "segments", segments)
+    write_table(data / "utt2spk", {"a-s1": "a"})
+    assert extract(data) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_all_bad_audio_is_told_and_nothing_is_half_written(data, tmp_path, capsys):
     (tmp_path / "a-00.flac").write_bytes(b"")
     soundfile.write(tmp_path / "b-01.flac", np.zeros(4000), RATE)

@@ -91,6 +91,9 @@ def test_options_have_their_values(recipe, options, expected):
         (["--stop-stage", "-1"], "--stop-stage: expected a whole number, got '-1'"),
         (["--quik"], "unknown option --quik; did you mean --quick?"),
         (["--nj"], "option --nj needs a value"),
+        (["--nj", "0"], "--nj: expected at least 1"),
+        (["--quick", "yes"], "--quick: expected true or false, got 'yes'"),
+        (["--stage", "3", "--stop-stage", "2"], "--stage 3 is behind --stop-stage 2"),
         (["--PATH", "x"], "unknown option --PATH"),
     ],
 )
@@ -104,7 +107,7 @@ def test_wrong_options_are_told_with_status_2(recipe, options, message):
 
 def test_a_failing_stage_ends_the_recipe_and_shows_its_log(recipe):
     done = recipe(status=5)
-    assert done.returncode == 1
+    assert done.returncode == 5
     assert (
         "stage 2 (second step) failed; the end of exp/log/02-second-step.log"
         in done.stderr

@@ -189,6 +189,37 @@ def test_combining_the_parts_gives_the_whole(data, tmp_path):
         operations.combine([data, parts[0]], tmp_path / "twice")
 
 
+def test_speeds_survive_combining_and_multiply(data, tmp_path):
+    fast = operations.perturb_speed(data, (1.1,), tmp_path / "fast")
+    whole, _ = operations.combine([data, fast], tmp_path / "all")
+    speeds = operations.read_speeds(tmp_path / "all" / "utt2speed")
+    assert speeds["ann-0"] == 1.0
+    assert speeds["sp1.1-ann-0"] == 1.1
+    operations.perturb_speed(whole, (0.9,), tmp_path / "slow")
+    speeds = operations.read_speeds(tmp_path / "slow" / "utt2speed")
+    assert speeds["sp0.9-sp1.1-ann-0"] == pytest.approx(0.99)
+
+
+def test_what_not_all_have_is_named(data, tmp_path):
+    part = operations.write_part(data, {"ann-0"}, tmp_path / "part")
+    (tmp_path / "part" / "words").unlink()
+    rest = operations.write_part(data, {"bob-0"}, tmp_path / "rest")
+    _, left_out = operations.combine([part, rest], tmp_path / "both")
+    assert left_out == ["words"]
+
+
+def test_folders_made_otherwise_are_never_replaced(data, tmp_path):
+    (tmp_path / "exp").mkdir()
+    (tmp_path / "exp" / "precious").write_text("weeks of work")
+    for out in (tmp_path / "exp", data.path):
+        with pytest.raises(DataError, match="exists and was not made by keraldi data"):
+            operations.write_part(data, {"ann-0"}, out)
+    assert (tmp_path / "exp" / "precious").exists()
+    for chosen in ({"ann-0"}, {"bob-0"}):  # its own it makes anew
+        operations.write_part(data, chosen, tmp_path / "part")
+    assert read_datadir(tmp_path / "part").utterances == ("bob-0",)
+
+
 def test_perturbed_copies_are_speakers_of_their_own(data, tmp_path):
     whole = operations.perturb_speed(data, (1.0, 1.1), tmp_path / "sp")
     assert len(whole.utterances) == 18

@@ -112,7 +112,10 @@ def test_wrong_textgrids_are_told(content, message, tmp_path):
     [
         ("u 1 0.0 0.1", "a.ctm:1: expected utt channel start duration phone"),
         ("u 1 0.0 0.0 a", "a.ctm:1: .*expected 0 <= start < end"),
-        ("u 1 0.0 0.5 a\nu 1 0.2 0.1 b", "a.ctm:2: 'b' of 'u' begins before"),
+        (
+            "u 1 0.0 0.5 a\nu 1 0.2 0.1 b",
+            "a.ctm:2: 'b' of 'u' begins before the last phone ends; mend",
+        ),
     ],
 )
 def test_wrong_ctm_is_told(line, message, tmp_path):

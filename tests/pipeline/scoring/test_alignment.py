@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.scoring.alignment import ALIGNMENTS, sclite_pairs
+from pipeline.scoring.alignment import ALIGNMENTS
 from pipeline.scoring.counts import ErrorCounts, count_errors
 
 phones = st.lists(st.sampled_from(["a", "b", "c", "sil"]), max_size=12)
