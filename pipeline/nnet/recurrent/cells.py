@@ -144,7 +144,7 @@ class SimpleRNNCell(Cell):
                 dz = after[0] * hidden * (1.0 - hidden)
             case _:
                 dz = after[0] * tf.cast(hidden > 0, hidden.dtype)
-        return dz, [tf.matmul(dz, weights[0], transpose_b=True)], []
+        return dz, [dz @ weights[0]], []
 
     def weight_gradients(
         self, dz: tf.Tensor, before: Tensors, saved: Tensors, more: Tensors
@@ -240,7 +240,7 @@ class LSTMPCell(Cell):
         d_output, d_memory = after
         d_hidden = d_output
         if self.projection is not None:
-            d_hidden = tf.matmul(d_output, weights[1], transpose_b=True)
+            d_hidden = d_output @ weights[1]
         d_memory = d_memory + d_hidden * o * (1.0 - squashed * squashed)
         dz = tf.concat(
             [
@@ -251,7 +251,7 @@ class LSTMPCell(Cell):
             ],
             axis=1,
         )
-        d_before = [tf.matmul(dz, weights[0], transpose_b=True), d_memory * f]
+        d_before = [dz @ weights[0], d_memory * f]
         return dz, d_before, [] if self.projection is None else [d_output]
 
     def weight_gradients(
@@ -306,7 +306,7 @@ class GRUCell(Cell):
         update, reset, candidate = saved
         hidden, d_hidden = before[0], after[0]
         d_candidate = d_hidden * update * (1.0 - candidate * candidate)
-        d_product = tf.matmul(d_candidate, weights[1], transpose_b=True)
+        d_product = d_candidate @ weights[1]
         d_gates = tf.concat(
             [
                 d_hidden * (candidate - hidden) * update * (1.0 - update),
@@ -315,7 +315,7 @@ class GRUCell(Cell):
             axis=1,
         )
         d_before = d_hidden * (1.0 - update) + d_product * reset
-        d_before += tf.matmul(d_gates, weights[0], transpose_b=True)
+        d_before += d_gates @ weights[0]
         return tf.concat([d_gates, d_candidate], axis=1), [d_before], []
 
     def weight_gradients(
