@@ -63,7 +63,7 @@ def _check_sphere(fields: dict[str, str], name: str) -> None:
             )
 
 
-def _check_whole(file: BinaryIO, name: str) -> None:
+def check_whole(file: BinaryIO, name: str) -> None:
     """Checks that a file holds what its header promises: libsndfile does not."""
     if not file.read(1):
         raise AudioError(f"{name}: empty file; remove it or copy it again")
@@ -108,7 +108,7 @@ def _decode(
     file: BinaryIO, name: str, start: float, end: float | None
 ) -> tuple[np.ndarray, int]:
     """Mono samples from `start` to `end` seconds, and the rate."""
-    _check_whole(file, name)
+    check_whole(file, name)
     try:
         with soundfile.SoundFile(file) as sound:
             rate = sound.samplerate

@@ -33,6 +33,11 @@ STAGES = (
     ),
     ("decode", "pipeline.decode:decode", "features and a model -> phone sequences"),
     (
+        "transcribe",
+        "pipeline.transcribe:transcribe",
+        "audio of any kind and amount -> phones with times",
+    ),
+    (
         "score",
         "pipeline.score:score",
         "hypotheses and references -> phoneme error rates",

@@ -167,12 +167,13 @@ def guarded(name: str, call: Callable[[], object]) -> int:
         call: the stage with its arguments bound.
 
     Returns:
-        0 when all that was asked for is there; 2 after a user's mistake, told in one
-        message without a traceback; 130 when interrupted. Other exceptions pass through:
-        they are bugs of ours and keep their traceback.
+        0 when all that was asked for is there, or the status that the stage returned; 2
+        after a user's mistake, told in one message without a traceback; 130 when
+        interrupted. Other exceptions pass through: they are bugs of ours and keep their
+        traceback.
     """
     try:
-        call()
+        status = call()
     except KeraldiError as error:
         return _end(f"keraldi {name}: error: {error}", 2)
     except OSError as error:
@@ -189,7 +190,7 @@ def guarded(name: str, call: Callable[[], object]) -> int:
         return _end(
             f"keraldi {name}: interrupted; the same command goes on from here", 130
         )
-    return 0
+    return status if isinstance(status, int) else 0
 
 
 def require(*paths: str | Path, mend: str) -> None:

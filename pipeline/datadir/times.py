@@ -1,7 +1,7 @@
 """Time marks: TIMIT's .PHN, Praat's TextGrid, CTM; and one label a frame from them."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,17 +90,22 @@ def read_ctm(path: str | Path) -> dict[str, list[PhoneInterval]]:
     return found
 
 
+def ctm_lines(utt: str, intervals: Iterable[PhoneInterval]) -> Iterator[str]:
+    """The CTM lines of an utterance, on channel 1."""
+    for mark in intervals:
+        known = "" if mark.confidence is None else f" {mark.confidence:.3f}"
+        length = mark.end - mark.start
+        yield f"{utt} 1 {mark.start:.4f} {length:.4f} {mark.phone}{known}\n"
+
+
 def write_ctm(
     path: str | Path, utterances: Mapping[str, Sequence[PhoneInterval]]
 ) -> None:
     """Writes CTM lines on channel 1, utterances sorted in the C locale."""
-    lines = []
-    for utt in sorted(utterances, key=str.encode):
-        for mark in utterances[utt]:
-            known = "" if mark.confidence is None else f" {mark.confidence:.3f}"
-            length = mark.end - mark.start
-            lines.append(f"{utt} 1 {mark.start:.4f} {length:.4f} {mark.phone}{known}\n")
-    write_text(path, "".join(lines))
+    names = sorted(utterances, key=str.encode)
+    write_text(
+        path, "".join(x for utt in names for x in ctm_lines(utt, utterances[utt]))
+    )
 
 
 _TOKEN = re.compile(

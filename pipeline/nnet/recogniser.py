@@ -113,13 +113,25 @@ class Recogniser:
         )
         return ((utt, source.load(utt)) for utt in data.utterances)
 
+    def run(self, frames: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Runs the network over one batch as it is; outputs come `label_delay` frames late.
+
+        Args:
+            frames: [B, T, F] float32.
+            mask: [B, T] bool, True on real frames.
+
+        Returns:
+            [B, T, S] float32 log-posteriors.
+        """
+        return self._run(frames, mask).numpy()
+
     def _posteriors(self, rows: list[np.ndarray]) -> Iterator[np.ndarray]:
         delay = self.recipe.label_delay
         longer = [
             np.concatenate([row, np.repeat(row[-1:], delay, axis=0)]) for row in rows
         ]
         mask = pad([np.ones(len(row), bool) for row in longer], False)
-        outputs = self._run(pad(longer, 0.0), mask).numpy()
+        outputs = self.run(pad(longer, 0.0), mask)
         for row, output in zip(rows, outputs, strict=True):
             yield output[delay : delay + len(row)]
 

@@ -1,0 +1,130 @@
+"""Long audio in pieces: samples and features of hours in the memory of a minute."""
+
+import os
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import soundfile
+import soxr
+
+from features.audio import check_samples, check_whole, read_audio, resample
+from features.errors import AudioError, DataError
+from features.spectral import FeatureOptions, compute_features
+
+_PIECE_S = 60.0  # what is no longer is read at once
+
+
+def _is_long(name: str, start: float, end: float | None) -> bool:
+    """Whether the part of a file that is wanted is longer than a piece, by its header."""
+    if name.endswith("|"):
+        return False
+    try:
+        info = soundfile.info(name)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError):
+        return False  # `read_audio` says what is wrong with it
+    return (info.duration if end is None else end) - start > _PIECE_S
+
+
+def _mono_blocks(
+    sound: soundfile.SoundFile, name: str, start: float, end: float | None
+) -> Iterator[np.ndarray]:
+    """The samples of an open file, channels averaged, a piece at a time."""
+    rate = sound.samplerate
+    left = (sound.frames if end is None else min(round(end * rate), sound.frames)) - (
+        first := round(start * rate)
+    )
+    if first:
+        sound.seek(first)
+    while left > 0:
+        wanted = min(left, round(_PIECE_S * rate))
+        block = sound.read(wanted, dtype="float32", always_2d=True)
+        if len(block) < wanted:
+            raise AudioError(
+                f"{name}: truncated: {left - len(block)} samples fewer than the header "
+                "promises; copy it again"
+            )
+        left -= wanted
+        yield block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]
+
+
+def read_pieces(
+    source: str | os.PathLike[str],
+    *,
+    rate_hz: int,
+    start: float = 0.0,
+    end: float | None = None,
+    allow_pipes: bool = False,
+) -> Iterator[np.ndarray]:
+    """Reads audio as `read_audio` does, but what is long piece by piece.
+
+    Args:
+        source: a path, or as in `wav.scp` a command that ends in `|`.
+        rate_hz: the rate wanted.
+        start, end: the part wanted, in seconds; all of it by default.
+        allow_pipes: whether a command may be run (what it prints is held in memory).
+
+    Yields:
+        [S] float32 in [-1, 1], one after the other without gap or overlap.
+
+    Raises:
+        AudioError: as `read_audio`; what only shows in a later piece is raised there.
+    """
+    name = os.fspath(source).strip()
+    if not _is_long(name, start, end):
+        samples, rate = read_audio(name, start=start, end=end, allow_pipes=allow_pipes)
+        yield resample(samples, rate, rate_hz)
+        return
+    heard = False
+    with open(name, "rb") as file:
+        check_whole(file, name)
+        try:
+            with soundfile.SoundFile(file) as sound:
+                rate = sound.samplerate
+                changed = soxr.ResampleStream(
+                    rate, rate_hz, 1, dtype="float32", quality="HQ"
+                )
+                for block in _mono_blocks(sound, name, start, end):
+                    if not np.isfinite(block).all():
+                        check_samples(block, name)
+                    heard = heard or bool(block.any())
+                    yield block if rate == rate_hz else changed.resample_chunk(block)
+                if rate != rate_hz:
+                    yield changed.resample_chunk(np.zeros(0, np.float32), last=True)
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise AudioError(
+                f"{name}: cannot be read as audio ({str(error).rstrip('.')}); "
+                "convert it to WAV"
+            ) from None
+    if not heard:
+        check_samples(np.zeros(1, np.float32), name)
+
+
+def feature_pieces(
+    pieces: Iterable[np.ndarray], options: FeatureOptions
+) -> Iterator[np.ndarray]:
+    """Makes features of a waveform that comes in pieces; equal to those of the whole.
+
+    Args:
+        pieces: [S] float32 each, in [-1, 1] at `options.rate_hz`.
+        options: kind and settings.
+
+    Yields:
+        [T, F] float32, T >= 1, in order.
+
+    Raises:
+        DataError: all pieces together are shorter than one frame.
+    """
+    rest = np.zeros(0, np.float32)
+    made = False
+    for piece in pieces:
+        rest = np.concatenate([rest, piece]) if len(rest) else piece
+        count = options.num_frames(len(rest))
+        if count:
+            made = True
+            yield compute_features(np.ascontiguousarray(rest), options)
+            rest = rest[count * options.frame_shift :]
+    if not made:
+        raise DataError(
+            f"{len(rest)} samples are less than one frame of {options.frame_length}; "
+            "remove it from the list"
+        )

@@ -1,0 +1,142 @@
+"""Windows back to recordings: phones joined at cuts, posteriors row by row."""
+
+import hashlib
+import os
+import struct
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.batch.items import Item
+from pipeline.batch.journal import Outcome
+from pipeline.batch.windows import Window
+
+
+@dataclass(frozen=True)
+class Phone:
+    """A phone id over network frames `start` to `end` (not included) of a recording."""
+
+    phone: int
+    start: int
+    end: int
+    confidence: float
+
+
+# Start and end in seconds of a phone, in a recording of so many frames and seconds.
+Span = Callable[[Phone, int, float], tuple[float, float]]
+
+
+def join(windows: Sequence[Sequence[Phone]]) -> list[Phone]:
+    """The phones of a recording; one that a cut went through is one again.
+
+    Args:
+        windows: the phones of every window, in order.
+    """
+    joined: list[Phone] = []
+    for phones in windows:
+        for number, new in enumerate(phones):
+            old = joined[-1] if joined else None
+            if number == 0 and old and (old.phone, old.end) == (new.phone, new.start):
+                long, more = old.end - old.start, new.end - new.start
+                mean = (old.confidence * long + new.confidence * more) / (long + more)
+                joined[-1] = Phone(old.phone, old.start, new.end, mean)
+            else:
+                joined.append(new)
+    return joined
+
+
+def part_path(folder: Path, name: str) -> Path:
+    """Where the posteriors of an item are until they are put together."""
+    key = hashlib.sha256(name.encode()).hexdigest()
+    return folder / key[:2] / f"{key}.mat"
+
+
+@dataclass
+class _Open:
+    """A recording of which some windows are done."""
+
+    state: tuple[int, int, int]
+    frames: int
+    windows: dict[int, Sequence[Phone]]
+    failed: bool = False
+
+
+class Assembly:
+    """Gathers the windows of recordings; used from several threads.
+
+    Args:
+        symbols: of the phones.
+        span: where frames lie in time.
+        posteriors: folder for log-posteriors, or None.
+    """
+
+    def __init__(
+        self, symbols: Sequence[str], span: Span, posteriors: Path | None
+    ) -> None:
+        self._symbols = symbols
+        self._span = span
+        self._folder = posteriors
+        self._lock = threading.Lock()
+        self._open: dict[str, _Open] = {}
+        self._failed: set[str] = set()
+
+    def add(
+        self,
+        item: Item,
+        window: Window,
+        phones: Sequence[Phone],
+        log_posteriors: np.ndarray,
+    ) -> Outcome | None:
+        """Takes a window's phones; the outcome when it was the last of its recording."""
+        if self._folder is not None:
+            self._store(item, window, log_posteriors)
+        with self._lock:
+            if item.id in self._failed:
+                return None
+            held = self._open.setdefault(item.id, _Open(item.state(), 0, {}))
+            held.windows[window.first] = phones
+            held.frames += window.count
+            if held.frames < window.total:
+                return None
+            del self._open[item.id]
+        if self._folder is not None:
+            part = part_path(self._folder, item.id)
+            os.replace(self._unfinished(part), part)
+        ordered = [held.windows[first] for first in sorted(held.windows)]
+        rows = []
+        for phone in join(ordered):
+            start, end = self._span(phone, window.total, window.seconds)
+            confidence = round(phone.confidence, 3)
+            symbol = self._symbols[phone.phone]
+            rows.append((symbol, round(start, 4), round(end, 4), confidence))
+        seconds = round(window.seconds, 4)
+        return Outcome(item.id, item.source, held.state, seconds, rows)
+
+    def fail(self, item: Item, message: str) -> Outcome | None:
+        """Gives up a recording; None when it was given up before."""
+        with self._lock:
+            self._open.pop(item.id, None)
+            if item.id in self._failed:
+                return None
+            self._failed.add(item.id)
+        if self._folder is not None:
+            self._unfinished(part_path(self._folder, item.id)).unlink(missing_ok=True)
+        return Outcome.failure(item, message)
+
+    @staticmethod
+    def _unfinished(part: Path) -> Path:
+        return part.with_name(f"{part.name}.{os.getpid()}")
+
+    def _store(self, item: Item, window: Window, matrix: np.ndarray) -> None:
+        """Writes a window's rows at their place in a Kaldi matrix."""
+        part = self._unfinished(part_path(self._folder or Path(), item.id))
+        part.parent.mkdir(parents=True, exist_ok=True)
+        width = matrix.shape[1]
+        head = b"\0BFM " + struct.pack("<bibi", 4, window.total, 4, width)
+        with open(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
+            file.write(head)
+            file.seek(window.first * width * 4, os.SEEK_CUR)
+            file.write(np.ascontiguousarray(matrix, "<f4").tobytes())

@@ -1,0 +1,205 @@
+"""What users point at -> items: files, folders, data dirs, wav.scp, lists, globs."""
+
+import glob
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from features.errors import DataError
+from pipeline.batch.items import Item, safe_id
+from pipeline.datadir.datadir import read_datadir
+from pipeline.datadir.tables import read_lines, read_table
+
+AUDIO = frozenset(
+    ".wav .wave .flac .ogg .oga .opus .mp3 .sph .nist .aif .aiff .aifc .au .snd .caf .w64 "
+    ".rf64".split()
+)
+_LISTS = frozenset((".txt", ".lst", ".list"))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found.
+
+    Attributes:
+        items: sorted by id.
+        passed_over: files of folders that do not look like audio.
+        repeated: files that were found twice and are done once.
+    """
+
+    items: tuple[Item, ...]
+    passed_over: int
+    repeated: int
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """An item before its id is certain: the shortest name first, a longer one on a clash."""
+
+    item: Item
+    names: tuple[str, ...]
+
+
+def _is_audio(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in AUDIO
+
+
+def _of_file(path: str, name: str) -> _Candidate:
+    """A file by its `name` without suffix; with it, or by its path, on a clash."""
+    stem = os.path.splitext(name)[0]
+    path_id = safe_id(path.lstrip("/"))
+    return _Candidate(Item("", path), (safe_id(stem), safe_id(name), path_id))
+
+
+def _of_folder(root: str, counts: Counter[str]) -> Iterator[_Candidate]:
+    """All audio below a folder; what cannot be listed is an item that fails."""
+    troubles: list[OSError] = []
+    for place, folders, files in os.walk(root, onerror=troubles.append):
+        folders.sort()
+        for name in sorted(files):
+            path = os.path.join(place, name)
+            if _is_audio(path):
+                yield _of_file(path, os.path.relpath(path, root))
+            else:
+                counts["passed over"] += 1
+        if place != root and _is_audio(place) and not files and not folders:
+            fault = f"{place}: a folder, not a file; remove it or rename it"
+            found = _of_file(place, os.path.relpath(place, root))
+            yield replace(found, item=replace(found.item, fault=fault))
+    for trouble in troubles:
+        path = str(trouble.filename)
+        fault = f"{path}: {trouble.strerror}; change its permissions"
+        names = (safe_id(os.path.relpath(path, root)),) * 3
+        yield _Candidate(Item("", path, fault=fault), names)
+
+
+def _of_table(path: str) -> Iterator[_Candidate]:
+    """The recordings of a wav.scp."""
+    for name, source in read_table(path).items():
+        yield _Candidate(Item("", source), (name,))
+
+
+def _of_data_dir(path: str) -> Iterator[_Candidate]:
+    """The utterances of a data dir, with speakers, transcripts and statistics."""
+    data = read_datadir(path)
+    cmvn = os.path.join(path, "cmvn.scp") if data.cmvn else None
+    for utt in data.utterances:
+        segment = data.segments.get(utt) if data.segments is not None else None
+        recording = segment.recording if segment else utt
+        fault = ""
+        if recording not in data.wav or (data.segments is not None and not segment):
+            table = "wav.scp" if segment or data.segments is None else "segments"
+            fault = (
+                f"{path}/{table}: nothing of utterance {utt!r}; add it, or keraldi validate "
+                "--fix removes the utterance"
+            )
+        end = segment.end if segment and segment.end >= 0 else None
+        item = Item(
+            "",
+            data.wav.get(recording, ""),
+            segment.start if segment else 0.0,
+            end,
+            data.utt2spk[utt],
+            cmvn,
+            data.text.get(utt) if data.text is not None else None,
+            fault,
+        )
+        yield _Candidate(item, (utt,))
+
+
+def _of_list(lines: Iterable[str], place: str) -> Iterator[_Candidate]:
+    """Paths and globs, one a line."""
+    for line in lines:
+        pattern = line.rstrip("\n")
+        if not pattern.strip():
+            continue
+        if os.path.exists(pattern) or not glob.has_magic(pattern):
+            yield _of_file(pattern, os.path.basename(pattern))
+            continue
+        matches = sorted(glob.glob(pattern, recursive=True))
+        if not matches:
+            raise DataError(f"{place}: {pattern!r} matches nothing; mend the pattern")
+        for match in matches:
+            yield _of_file(match, os.path.basename(match))
+
+
+def _candidates(path: str, counts: Counter[str]) -> Iterator[_Candidate]:
+    """What one of the user's paths stands for."""
+    if path == "-":
+        yield from _of_list(map(os.fsdecode, sys.stdin.buffer), "standard input")
+    elif os.path.isdir(path):
+        tables = (os.path.join(path, name) for name in ("wav.scp", "utt2spk"))
+        is_data = all(map(os.path.exists, tables))
+        yield from (_of_data_dir(path) if is_data else _of_folder(path, counts))
+    elif not os.path.lexists(path):
+        if not glob.has_magic(path):
+            raise DataError(f"{path}: no such file or folder; give an existing path")
+        yield from _of_list([path], path)
+    elif path.endswith(".scp"):
+        yield from _of_table(path)
+    elif Path(path).suffix.lower() in _LISTS:
+        yield from _of_list(read_lines(path), path)
+    else:
+        yield _of_file(path, os.path.basename(path))
+
+
+def _named(candidates: Sequence[_Candidate]) -> list[Item]:
+    """Gives each item the shortest of its names that no other has.
+
+    Raises:
+        DataError: two items have the same names only.
+    """
+    levels = [0] * len(candidates)
+    while True:
+        names = [c.names[min(n, len(c.names) - 1)] for c, n in zip(candidates, levels)]
+        counts = Counter(names)
+        clashes = [i for i, name in enumerate(names) if counts[name] > 1]
+        longer = [i for i in clashes if levels[i] + 1 < len(candidates[i].names)]
+        if not clashes:
+            pairs = zip(candidates, names, strict=True)
+            return [replace(found.item, id=name) for found, name in pairs]
+        if not longer:
+            one, two = (candidates[i].item.source for i in clashes[:2])
+            raise DataError(
+                f"{names[clashes[0]]!r} names both {one} and {two}; transcribe them into "
+                "different folders, or rename one"
+            )
+        for index in longer:
+            levels[index] += 1
+
+
+def discover(paths: Sequence[str]) -> Found:
+    """Finds all there is to do.
+
+    Args:
+        paths: audio files, folders, data dirs, `wav.scp` files, lists or globs of paths, or
+            `-` for a list on standard input.
+
+    Raises:
+        DataError: a path does not exist, a table is wrong, or nothing is found.
+    """
+    counts: Counter[str] = Counter()
+    seen: dict[tuple[str, float, float | None], _Candidate] = {}
+    found = 0
+    for path in paths:
+        for candidate in _candidates(path, counts):
+            item = candidate.item
+            place = (
+                item.source
+                if item.source.endswith("|") or not item.source
+                else os.path.realpath(item.source)
+            )
+            found += 1
+            # Utterances of tables are told apart by name, files by where they lie.
+            name = candidate.names[0] if len(candidate.names) == 1 else ""
+            seen.setdefault((f"{name} {place}", item.start, item.end), candidate)
+    if not seen:
+        listed = " ".join(paths) or "nothing"
+        raise DataError(
+            f"{listed}: no audio found; files must end in {' '.join(sorted(AUDIO))}"
+        )
+    items = sorted(_named(list(seen.values())), key=lambda item: item.id.encode())
+    return Found(tuple(items), counts["passed over"], found - len(seen))

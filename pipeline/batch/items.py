@@ -1,0 +1,66 @@
+"""What there is to do: one item for each recording, or segment of one."""
+
+import os
+from dataclasses import dataclass
+from urllib.parse import quote_from_bytes
+
+_SAFE = "/+,=@~-_."
+
+
+@dataclass(frozen=True)
+class Item:
+    """A recording, or a segment of one.
+
+    Attributes:
+        id: unique; without white space or control characters.
+        source: path, or a command that ends in `|`.
+        start, end: of the segment, in seconds; `end` is None where it is the file's.
+        speaker: None where nobody said who speaks.
+        cmvn: `cmvn.scp` with the speaker's statistics.
+        text: words, where a transcript is known.
+        fault: why it cannot be read, where finding it showed that already.
+    """
+
+    id: str
+    source: str
+    start: float = 0.0
+    end: float | None = None
+    speaker: str | None = None
+    cmvn: str | None = None
+    text: tuple[str, ...] | None = None
+    fault: str = ""
+
+    @property
+    def folder(self) -> str:
+        """The folder that the audio lies in; of a command, `-`."""
+        return "-" if self.source.endswith("|") else os.path.dirname(self.source) or "."
+
+    def state(self) -> tuple[int, int, int]:
+        """Size, time of the content and time of the permissions; zeros when absent."""
+        try:
+            found = os.stat(self.source)
+        except (OSError, ValueError):
+            return (0, 0, 0)
+        return (found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def safe_id(name: str) -> str:
+    """An id that a line of a table and a file system can hold, different for every name.
+
+    Letters, digits and common marks of UTF-8 stay; any other byte becomes %XX, and so do
+    the dots of a part that is `.` or `..`, a slash in front and one of two in a row.
+
+    Example:
+        >>> safe_id("my file/../x")
+        'my%20file/%2E%2E/x'
+    """
+    parts = []
+    for part in name.split("/"):
+        kept = "".join(
+            char if char.isalnum() else quote_from_bytes(os.fsencode(char), _SAFE)
+            for char in part
+        )
+        if not part.strip("."):
+            kept = kept.replace(".", "%2E") or "%2F"
+        parts.append(kept)
+    return "/".join(parts)

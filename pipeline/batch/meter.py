@@ -1,0 +1,79 @@
+"""How far a run is: files, times real time, time left."""
+
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from pipeline.stage import note
+
+_PLAIN_S = 30.0  # between lines in a log file
+
+
+def clock_time(seconds: float) -> str:
+    """Hours, minutes and seconds.
+
+    Example:
+        >>> clock_time(3725.2)
+        '1:02:05'
+    """
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+class Meter:
+    """A bar on a terminal, a line every half minute in a log.
+
+    Args:
+        label: what is done.
+        total: items to do.
+        size: bytes of all of them: time left is told by bytes.
+    """
+
+    def __init__(self, label: str, *, total: int, size: int) -> None:
+        self._label = label
+        self._total, self._size = total, max(1, size)
+        self.began = time.monotonic()
+        self._told = self.began
+        self._count = self._failed = self._bytes = 0
+        self.audio_seconds = 0.0
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        if sys.stderr.isatty():
+            columns = (TextColumn("{task.description}"), BarColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True))
+            self._task = self._bar.add_task(label, total=self._size)
+            self._bar.start()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.began
+
+    def line(self) -> str:
+        """One line: count, failures, rate, times real time, time left."""
+        elapsed = max(self.elapsed, 1e-3)
+        left = elapsed * (self._size - self._bytes) / max(self._bytes, 1)
+        return (
+            f"{self._label}: {self._count} of {self._total}, {self._failed} failed, "
+            f"{self._count / elapsed:.1f} files/s, {self.audio_seconds / elapsed:.0f} times "
+            f"real time, {clock_time(left)} left"
+        )
+
+    def add(self, *, size: int, seconds: float, failed: bool) -> None:
+        """Counts one item."""
+        self._count += 1
+        self._failed += failed
+        self._bytes += size
+        self.audio_seconds += seconds
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._bytes, description=self.line())
+        elif time.monotonic() - self._told >= _PLAIN_S:
+            self._told = time.monotonic()
+            note(self.line())
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        if self._bar is not None:
+            self._bar.stop()

@@ -1,0 +1,146 @@
+"""Results in the forms that were asked for, in the order of their ids."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Literal
+
+from features.files import atomic_file, write_text
+from pipeline.batch.assembly import part_path
+from pipeline.batch.items import safe_id
+from pipeline.batch.journal import Outcome
+from pipeline.datadir.times import PhoneInterval, ctm_lines, write_textgrid
+
+Format = Literal["text", "ctm", "jsonl", "textgrid"]
+Layout = Literal["stream", "files"]
+_COPIED = 1 << 20  # bytes of posteriors moved at once
+
+
+def intervals(outcome: Outcome) -> list[PhoneInterval]:
+    """The phones of an outcome as time marks."""
+    return [PhoneInterval(*phone) for phone in outcome.phones]
+
+
+def _text(outcome: Outcome) -> str:
+    return " ".join([outcome.id, *(phone[0] for phone in outcome.phones)]) + "\n"
+
+
+def _ctm(outcome: Outcome) -> str:
+    return "".join(ctm_lines(outcome.id, intervals(outcome)))
+
+
+def _jsonl(outcome: Outcome) -> str:
+    record = {
+        "id": outcome.id,
+        "source": outcome.source,
+        "seconds": outcome.seconds,
+        "phones": [
+            {"phone": phone, "start": start, "end": end, "confidence": confidence}
+            for phone, start, end, confidence in outcome.phones
+        ],
+    }
+    return json.dumps(record) + "\n"
+
+
+_LINES: dict[str, Callable[[Outcome], str]] = {
+    "text": _text,
+    "ctm": _ctm,
+    "jsonl": _jsonl,
+}
+STREAMS = {"text": "hyp", "ctm": "ctm", "jsonl": "phones.jsonl"}
+_SUFFIXES = {"text": "txt", "ctm": "ctm", "jsonl": "jsonl", "textgrid": "TextGrid"}
+
+
+class Outputs:
+    """The output files of a run.
+
+    Args:
+        folder: the output folder.
+        formats: which to write; TextGrids are always one file a recording.
+        layout: all results in one file, or a file for each.
+    """
+
+    def __init__(self, folder: Path, formats: Sequence[Format], layout: Layout) -> None:
+        self._folder = folder
+        files = set(formats) if layout == "files" else set(formats) & {"textgrid"}
+        self._files = sorted(files)
+        self._streams = sorted(set(formats) - files)
+
+    def _path(self, form: str, name: str) -> Path:
+        return self._folder / form / f"{safe_id(name)}.{_SUFFIXES[form]}"
+
+    def _write(self, form: str, outcome: Outcome, path: Path) -> None:
+        if form == "textgrid":
+            write_textgrid(path, intervals(outcome), duration=outcome.seconds)
+        else:
+            write_text(path, _LINES[form](outcome))
+
+    def take(self, outcome: Outcome) -> None:
+        """Writes the files of one recording; those of a failed one go."""
+        for form in self._files:
+            path = self._path(form, outcome.id)
+            if outcome.done:
+                self._write(form, outcome, path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def complete(self, outcomes: Callable[[], Iterator[Outcome]]) -> None:
+        """Writes what is one file for all, and files of a recording that are not there yet.
+
+        Args:
+            outcomes: gives all outcomes, sorted by id, each time it is called.
+        """
+        for form in self._files:
+            for outcome in filter(lambda o: o.done, outcomes()):
+                path = self._path(form, outcome.id)
+                if not path.exists():
+                    self._write(form, outcome, path)
+        for form in self._streams:
+            lines = (_LINES[form](o) for o in outcomes() if o.done)
+            write_lines(self._folder / STREAMS[form], lines)
+        faults = (o for o in outcomes() if not o.done)
+        names = ("id", "source", "reason", "mend")
+        write_lines(
+            self._folder / "failed.jsonl",
+            (json.dumps({n: getattr(o, n) for n in names}) + "\n" for o in faults),
+        )
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Writes lines as they come, whole or not at all."""
+    with (
+        atomic_file(path) as temporary,
+        open(temporary, "w", encoding="utf-8") as file,
+    ):
+        file.writelines(lines)
+
+
+def _append(source: Path, target: IO[bytes]) -> None:
+    with open(source, "rb") as part:
+        shutil.copyfileobj(part, target, _COPIED)
+
+
+def write_posteriors(folder: Path, parts: Path, names: Iterable[str]) -> None:
+    """Puts the posteriors of recordings together: `posteriors.ark` and `posteriors.scp`.
+
+    Args:
+        folder: the output folder.
+        parts: where the parts are.
+        names: ids in their order.
+    """
+    ark, scp = folder / "posteriors.ark", folder / "posteriors.scp"
+    with contextlib.ExitStack() as stack:
+        # The index goes first and comes last: it never names an archive that is not whole.
+        temporary = stack.enter_context(atomic_file(scp))
+        places = stack.enter_context(open(temporary, "w", encoding="utf-8"))
+        with atomic_file(ark) as whole, open(whole, "wb") as file:
+            for name in names:
+                file.write(f"{name} ".encode())
+                places.write(f"{name} {ark}:{file.tell()}\n")
+                _append(part_path(parts, name), file)
+            file.flush()
+            scp.unlink(missing_ok=True)
+            os.fsync(file.fileno())

@@ -1,0 +1,359 @@
+"""Recordings to phones: read ahead, through the network in batches, searched, put together."""
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from features.archive import ArchiveReader
+from features.errors import DataError, KeraldiError
+from features.normalize import CmvnStats
+from pipeline.batch.assembly import Assembly, Phone
+from pipeline.batch.items import Item
+from pipeline.batch.journal import Outcome
+from pipeline.batch.windows import Listener, Window
+from pipeline.config import check
+
+if TYPE_CHECKING:
+    from pipeline.decoding.decoder import Decoder
+    from pipeline.nnet.recogniser import Recogniser
+
+# A product's last rows may go through other machine code than the rest and differ in the
+# last bit. With rows in 24s and frames in 16s no row is ever such a last one: what the
+# network says of a recording then does not depend on its neighbours in a batch.
+_ROWS = 24
+_FRAMES = 16
+_POOLED = 8 * _ROWS  # windows that are sorted by length among each other
+_QUEUED_BYTES = 64 << 20  # network input read ahead
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What makes a recogniser at work; plain values, so that any process can be told.
+
+    Attributes:
+        model: model dir.
+        arpa: phone n-gram, or None.
+        settings: `DecodeSettings` as plain values.
+        posteriors: folder for log-posteriors, or None.
+        allow_pipes: whether commands in wav.scp may be run.
+        threads: batches under way at once.
+    """
+
+    model: str
+    arpa: str | None
+    settings: dict[str, Any]
+    posteriors: str | None = None
+    allow_pipes: bool = False
+    threads: int = 1
+
+
+@dataclass
+class _Reading:
+    """A window, or what became of its item in reading."""
+
+    item: Item
+    window: Window | None
+    fault: str = ""
+
+
+def make_decoder(plan: Plan, recogniser: "Recogniser") -> "Decoder":
+    """The search over a model's posteriors.
+
+    Raises:
+        DataError: model and n-gram have different phones.
+    """
+    from pipeline.decoding.arpa import read_arpa
+    from pipeline.decoding.decoder import Decoder
+    from pipeline.decoding.ngram import flat_bigram, phone_bigram
+
+    phones = recogniser.phones
+    ctc = recogniser.objective == "ctc"
+    bigram = flat_bigram(len(phones))
+    if plan.arpa is not None and not ctc:
+        bigram = phone_bigram(read_arpa(plan.arpa), phones, source=plan.arpa)
+    states = 1 if ctc else recogniser.states_per_phone
+    return Decoder(phones, bigram, recogniser.log_priors, states, ctc)
+
+
+def pad_batch(
+    rows: Sequence[np.ndarray], *, delay: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Up to 24 windows as one batch of a shape that leaves no odd rows.
+
+    Args:
+        rows: [T, F] float32 each.
+        delay: frames by which the network's outputs come late; last frames are repeated.
+
+    Returns:
+        Frames [24, T', F], zero behind each row's end, and the mask [24, T'].
+    """
+    longest = max(map(len, rows)) + delay
+    length = -(-longest // _FRAMES) * _FRAMES
+    frames = np.zeros((_ROWS, length, rows[0].shape[1]), np.float32)
+    mask = np.zeros((_ROWS, length), bool)
+    for number, row in enumerate(rows):
+        frames[number, : len(row)] = row
+        frames[number, len(row) : len(row) + delay] = row[-1]
+        mask[number, : len(row) + delay] = True
+    return frames, mask
+
+
+class Recognition:
+    """A model, its search and what it takes to run them over recordings.
+
+    Args:
+        plan: what to use.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        from pipeline.nnet.threads import one_thread_an_operation
+
+        one_thread_an_operation()
+        from pipeline.decoding.decoder import Clock
+        from pipeline.decoding.settings import DecodeSettings
+        from pipeline.nnet.recogniser import load_recogniser
+
+        self._plan = plan
+        self._recogniser = load_recogniser(plan.model)
+        self._decoder = make_decoder(plan, self._recogniser)
+        self._settings = check(plan.settings, DecodeSettings, source="settings")
+        recipe = self._recogniser.recipe
+        stats = recipe.global_cmvn
+        self._listener = Listener(
+            recipe.features,
+            recipe.frontend,
+            None if stats is None else CmvnStats(np.array(stats)),
+            plan.allow_pipes,
+        )
+        self._clock = Clock(
+            recipe.features.frame_shift_ms / 1000,
+            recipe.features.frame_length_ms / 1000,
+            recipe.frontend.skip,
+        )
+        self._speakers: dict[str, ArchiveReader] = {}
+        self._lock = threading.Lock()
+
+    def _speaker_stats(self, item: Item) -> CmvnStats | None:
+        """Statistics of an item's speaker, where its data dir has them and they are wanted."""
+        if (
+            item.cmvn is None
+            or item.speaker is None
+            or self._listener.frontend.cmvn != "speaker"
+        ):
+            return None
+        with self._lock:
+            if item.cmvn not in self._speakers:
+                self._speakers[item.cmvn] = ArchiveReader(item.cmvn)
+            reader = self._speakers[item.cmvn]
+            if item.speaker not in reader:
+                raise DataError(
+                    f"{item.cmvn}: no statistics of speaker {item.speaker!r}; run keraldi "
+                    "extract"
+                )
+            return CmvnStats(reader[item.speaker])
+
+    def _read(self, item: Item) -> Iterator[_Reading]:
+        """An item's windows; whatever is wrong with it is told, not raised."""
+        try:
+            if item.fault:
+                raise DataError(item.fault)
+            for window in self._listener.windows(item, self._speaker_stats(item)):
+                yield _Reading(item, window)
+        except KeraldiError as error:
+            yield _Reading(item, None, str(error))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            yield _Reading(item, None, f"{item.source}: {reason}; copy it again")
+        except (ValueError, MemoryError, OverflowError) as error:
+            kind = type(error).__name__
+            yield _Reading(
+                item, None, f"{item.source}: {kind}: {error}; please report this file"
+            )
+
+    def _batch(self, readings: Sequence[_Reading]) -> list[tuple[_Reading, np.ndarray]]:
+        """Runs the network: the log-posteriors of the frames that each window answers for."""
+        delay = self._recogniser.recipe.label_delay
+        windows = [reading.window for reading in readings]
+        rows = [window.frames for window in windows if window is not None]
+        outputs = self._recogniser.run(*pad_batch(rows, delay=delay))
+        found = []
+        for reading, output in zip(readings, outputs):
+            window = reading.window
+            if window is not None:
+                first = delay + window.skipped
+                found.append((reading, output[first : first + window.count]))
+        return found
+
+    def _search(self, item: Item, window: Window, matrix: np.ndarray) -> list[Phone]:
+        """The phones of a window, at the recording's frames."""
+        self._decoder.check(item.id, matrix)
+        return [
+            Phone(
+                token.phone,
+                window.first + token.start,
+                window.first + token.end,
+                self._decoder.confidence(token, matrix),
+            )
+            for token in self._decoder.decode(matrix, self._settings)
+        ]
+
+    def _span(self, phone: Phone, total: int, seconds: float) -> tuple[float, float]:
+        """Where a phone lies, in seconds."""
+        from pipeline.decoding.tokens import Token
+
+        token = Token(phone.phone, phone.start, phone.end)
+        return self._clock.span(token, total, seconds)
+
+    def _recognise(
+        self, readings: Sequence[_Reading], assembly: Assembly
+    ) -> list[Outcome]:
+        """A batch through network and search; the outcomes of items that are complete."""
+        finished = []
+        for reading, matrix in self._batch(readings):
+            window = reading.window
+            if window is None:
+                continue
+            try:
+                phones = self._search(reading.item, window, matrix)
+                outcome = assembly.add(reading.item, window, phones, matrix)
+            except KeraldiError as error:
+                outcome = assembly.fail(reading.item, str(error))
+            if outcome is not None:
+                finished.append(outcome)
+        return finished
+
+    def run(self, items: Iterable[Item]) -> Iterator[Outcome]:
+        """Yields what became of every item, in any order.
+
+        Reading and features run ahead in threads, as far as memory allows; batches of like
+        length go through the network and the search in others.
+        """
+        symbols = self._recogniser.phones.symbols
+        place = None if self._plan.posteriors is None else Path(self._plan.posteriors)
+        assembly = Assembly(symbols, self._span, place)
+        # Sums of BLAS depend on its threads; the cores are busy anyway.
+        with (
+            threadpool_limits(limits=1),
+            Ahead(items, self._read, self._plan.threads) as readings,
+            ThreadPoolExecutor(self._plan.threads) as pool,
+        ):
+            running: set[Future[list[Outcome]]] = set()
+            for group in groups(readings):
+                failures = [r for r in group if r.window is None]
+                for reading in failures:
+                    outcome = assembly.fail(reading.item, reading.fault)
+                    if outcome is not None:
+                        yield outcome
+                windows = [r for r in group if r.window is not None]
+                if windows:
+                    running.add(pool.submit(self._recognise, windows, assembly))
+                while len(running) > self._plan.threads:
+                    ended, running = wait(running, return_when=FIRST_COMPLETED)
+                    for future in ended:
+                        yield from future.result()
+            for future in running:
+                yield from future.result()
+
+
+def _length(reading: _Reading) -> int:
+    return 0 if reading.window is None else len(reading.window.frames)
+
+
+def _pooled(readings: Iterable[_Reading]) -> Iterator[list[_Reading]]:
+    """Many readings at a time, but no more than memory has room for."""
+    pool: list[_Reading] = []
+    size = 0
+    for reading in readings:
+        pool.append(reading)
+        size += 0 if reading.window is None else reading.window.frames.nbytes
+        if len(pool) == _POOLED or size >= _QUEUED_BYTES:
+            yield pool
+            pool, size = [], 0
+    if pool:
+        yield pool
+
+
+def groups(readings: Iterable[_Reading]) -> Iterator[list[_Reading]]:
+    """Groups of at most 24 windows of like length, from a stream of any lengths."""
+    for pool in _pooled(readings):
+        pool.sort(key=_length)
+        for start in range(0, len(pool), _ROWS):
+            yield pool[start : start + _ROWS]
+
+
+class Ahead:
+    """Reads items in threads, ahead of who uses them, in a bounded amount of memory.
+
+    Args:
+        items: what to read; taken as they are needed.
+        read: makes the readings of an item.
+        threads: how many items are read at once.
+    """
+
+    def __init__(self, items: Iterable[Item], read: Any, threads: int) -> None:
+        self._items = iter(items)
+        self._read = read
+        self._taking = threading.Lock()
+        self._room = threading.Condition()
+        self._bytes = 0
+        self._closed = False
+        self._queue: queue.SimpleQueue[_Reading | BaseException | None] = (
+            queue.SimpleQueue()
+        )
+        self._threads = [
+            threading.Thread(target=self._work, daemon=True) for _ in range(threads)
+        ]
+
+    def _work(self) -> None:
+        try:
+            while not self._closed:
+                with self._taking:
+                    item = next(self._items, None)
+                if item is None:
+                    break
+                for reading in self._read(item):
+                    self._put(reading)
+        except BaseException as error:  # handed to the thread that uses the readings
+            self._queue.put(error)
+        self._queue.put(None)
+
+    def _put(self, reading: _Reading) -> None:
+        size = 0 if reading.window is None else reading.window.frames.nbytes
+        with self._room:
+            self._room.wait_for(lambda: self._closed or self._bytes < _QUEUED_BYTES)
+            self._bytes += size
+        self._queue.put(reading)
+
+    def __enter__(self) -> Iterator[_Reading]:
+        for thread in self._threads:
+            thread.start()
+        return self._readings()
+
+    def _readings(self) -> Iterator[_Reading]:
+        left = len(self._threads)
+        while left:
+            reading = self._queue.get()
+            if reading is None:
+                left -= 1
+            elif isinstance(reading, BaseException):
+                raise reading
+            else:
+                if reading.window is not None:
+                    with self._room:
+                        self._bytes -= reading.window.frames.nbytes
+                        self._room.notify_all()
+                yield reading
+
+    def __exit__(self, *_: object) -> None:
+        with self._room:
+            self._closed = True
+            self._room.notify_all()
+        for thread in self._threads:
+            thread.join()

@@ -1,0 +1,205 @@
+"""A run over a corpus: what is pending is done, whatever happens is written down."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from features.files import write_text
+from pipeline.batch.items import Item
+from pipeline.batch.journal import WORK, Journal, Outcome, write_manifest
+from pipeline.batch.meter import Meter, clock_time
+from pipeline.batch.outputs import Outputs, write_posteriors
+from pipeline.stage import note
+
+Work = Callable[[Iterable[Item]], Iterator[Outcome]]
+_MANIFEST_S = 10.0  # between two manifests of a run
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked of a run.
+
+    Attributes:
+        stage: name, for messages.
+        folder: where results go.
+        outputs: which files are written.
+        posteriors: whether log-posteriors are put together.
+        max_failures: how many failed items the run bears; None bears any number.
+        retry_failed: whether what failed before is tried again though nothing changed.
+    """
+
+    stage: str
+    folder: Path
+    outputs: Outputs
+    posteriors: bool = False
+    max_failures: int | None = None
+    retry_failed: bool = False
+
+    @property
+    def parts(self) -> Path:
+        """Where posteriors are until they are put together."""
+        return self.folder / WORK / "posteriors"
+
+
+@dataclass
+class Totals:
+    """What a run came to; written as `summary.json`."""
+
+    found: int
+    done: int = 0
+    failed: int = 0
+    pending: int = 0
+    audio_seconds: float = 0.0
+    phones: int = 0
+    done_before: int = 0
+    elapsed_seconds: float = 0.0
+    times_real_time: float = 0.0
+    stopped: bool = False
+
+    def line(self) -> str:
+        """One sentence."""
+        speed = (
+            f"{self.times_real_time:.0f} times real time"
+            if self.times_real_time
+            else "nothing new"
+        )
+        more = f", {self.pending} pending" if self.pending else ""
+        return (
+            f"{self.done} done + {self.failed} failed{more} = {self.found} found; "
+            f"{clock_time(self.audio_seconds)} of audio, {self.phones} phones; "
+            f"{self.elapsed_seconds:.1f} s, {speed}"
+        )
+
+
+def _pending(
+    items: Sequence[Item], journal: Journal, *, retry_failed: bool
+) -> list[Item]:
+    """What is to do: what is not in the journal, or is no longer as it was then."""
+    outdated = {
+        item.id
+        for item, outcome in journal.outcomes(list(items))
+        if not outcome.still_holds(item) or (retry_failed and not outcome.done)
+    }
+    journal.forget(outdated)
+    return [item for item in items if item.id not in journal]
+
+
+class Run:
+    """One run into an output folder, whose lock the caller holds.
+
+    Args:
+        order: what is asked.
+        items: all there is, sorted by id.
+        settings: everything that changes a result.
+    """
+
+    def __init__(
+        self, order: Order, items: Sequence[Item], settings: dict[str, Any]
+    ) -> None:
+        self._order = order
+        self._items = tuple(items)
+        self._journal = Journal(order.folder, settings)
+        self._totals = Totals(found=len(items))
+
+    def _forget_old(self) -> None:
+        """Nothing that vouches for other results stays behind."""
+        shutil.rmtree(self._order.parts, ignore_errors=True)
+        for name in ("summary.json", "failed.jsonl", "posteriors.scp"):
+            (self._order.folder / name).unlink(missing_ok=True)
+
+    def __call__(self, work: Work) -> Totals:
+        """Does what is pending.
+
+        Args:
+            work: does items, in any order, and yields what became of each.
+
+        Returns:
+            What it came to; it is written as `summary.json` as well.
+        """
+        order, journal = self._order, self._journal
+        if not journal.open():
+            self._forget_old()
+        try:
+            pending = _pending(self._items, journal, retry_failed=order.retry_failed)
+            self._totals.done_before = len(self._items) - len(pending)
+            write_manifest(order.folder, self._items, journal)
+            if pending:
+                (order.folder / "summary.json").unlink(missing_ok=True)
+                self._work(pending, work)
+        finally:
+            journal.close()
+            write_manifest(order.folder, self._items, journal)
+        self._finish()
+        return self._totals
+
+    def _failures(self) -> int:
+        return sum(self._journal.status(item.id) == "failed" for item in self._items)
+
+    def _work(self, pending: list[Item], work: Work) -> None:
+        """Runs the work and writes down what comes of it, until it ends or fails too often."""
+        order, journal, totals = self._order, self._journal, self._totals
+        sizes = {item.id: item.state()[0] for item in pending}
+        meter = Meter(order.stage, total=len(pending), size=sum(sizes.values()))
+        failures, written = self._failures(), time.monotonic()
+        outcomes = work(pending)
+        try:
+            for outcome in outcomes:
+                order.outputs.take(outcome)
+                journal.add(outcome)
+                failures += not outcome.done
+                meter.add(
+                    size=sizes[outcome.id],
+                    seconds=outcome.seconds,
+                    failed=not outcome.done,
+                )
+                if order.max_failures is not None and failures > order.max_failures:
+                    totals.stopped = True
+                    break
+                if time.monotonic() - written > _MANIFEST_S:
+                    write_manifest(order.folder, self._items, journal)
+                    written = time.monotonic()
+        finally:
+            meter.close()
+            if hasattr(outcomes, "close"):
+                outcomes.close()
+        totals.elapsed_seconds = round(meter.elapsed, 3)
+        totals.times_real_time = round(
+            meter.audio_seconds / max(meter.elapsed, 1e-3), 2
+        )
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """All that is done or failed, sorted by id."""
+        return (o for _, o in self._journal.outcomes(list(self._items)))
+
+    def _finish(self) -> None:
+        """Writes the outputs, unless they are there already, and the summary."""
+        order, totals = self._order, self._totals
+        for outcome in self.outcomes():
+            totals.done += outcome.done
+            totals.failed += not outcome.done
+            totals.audio_seconds += outcome.seconds
+            totals.phones += len(outcome.phones)
+        totals.audio_seconds = round(totals.audio_seconds, 4)
+        totals.pending = totals.found - totals.done - totals.failed
+        order.outputs.complete(self.outcomes)
+        if order.posteriors:
+            names = (o.id for o in self.outcomes() if o.done)
+            write_posteriors(order.folder, order.parts, names)
+        record = json.dumps(vars(totals), indent=1)
+        write_text(order.folder / "summary.json", record + "\n")
+        self._tell()
+
+    def _tell(self) -> None:
+        order, totals = self._order, self._totals
+        if totals.failed:
+            note(f"{order.stage}: reasons and mends: {order.folder / 'failed.jsonl'}")
+        if totals.stopped:
+            note(
+                f"{order.stage}: stopped: more than --max-failures {order.max_failures} "
+                "failed; mend them or allow more, and give the same command"
+            )
+        note(f"{order.stage}: {order.folder}: {totals.line()}")

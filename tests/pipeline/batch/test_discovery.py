@@ -1,0 +1,108 @@
+import io
+import os
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.errors import DataError
+from pipeline.batch.discovery import discover
+from pipeline.batch.items import safe_id
+
+
+def touch(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return str(root)
+
+
+def ids(*paths: str) -> list[str]:
+    return [item.id for item in discover(paths).items]
+
+
+@given(st.lists(st.text(min_size=1), min_size=2, max_size=2, unique=True))
+def test_ids_fit_a_table_and_a_folder_and_differ(names):
+    one, two = (safe_id(name) for name in names)
+    assert one != two
+    assert len(f"{one} x".split()) == 2 and one.isprintable()
+    parts = one.split("/")
+    assert not any(part in ("", ".", "..") for part in parts)
+
+
+def test_folders_are_searched_and_other_files_are_counted(tmp_path):
+    root = touch(tmp_path, "a/1.wav", "a/b/2.FLAC", "a/notes.pdf", "3.mp3")
+    found = discover([root])
+    assert [item.id for item in found.items] == ["3", "a/1", "a/b/2"]
+    assert found.passed_over == 1
+
+
+def test_equal_names_are_told_apart(tmp_path):
+    root = touch(tmp_path, "x.wav", "x.flac", "y.wav", "sub/y.wav")
+    assert ids(root) == ["sub/y", "x.flac", "x.wav", "y"]
+    files = [os.path.join(root, name) for name in ("y.wav", "sub/y.wav")]
+    assert ids(*files) == sorted(safe_id(f.lstrip("/")) for f in files)
+
+
+def test_a_file_given_twice_is_done_once(tmp_path):
+    root = touch(tmp_path, "x.wav")
+    found = discover([root, os.path.join(root, "x.wav")])
+    assert len(found.items) == 1 and found.repeated == 1
+
+
+def test_names_that_are_not_utf8_and_odd_ones(tmp_path):
+    raw = os.fsencode(tmp_path) + b"/caf\xe9 1.wav"
+    with open(raw, "wb"):
+        pass
+    (item,) = discover([str(tmp_path)]).items
+    assert item.id == "caf%E9%201"
+    assert os.fsencode(item.source) == raw
+
+
+def test_a_folder_named_like_audio_is_an_item_that_fails(tmp_path):
+    root = touch(tmp_path, "x.wav")
+    (tmp_path / "y.wav").mkdir()
+    one, two = discover([root]).items
+    assert (one.fault, two.id) == ("", "y")
+    assert "a folder, not a file" in two.fault
+
+
+def test_lists_globs_and_standard_input(tmp_path, monkeypatch):
+    root = touch(tmp_path, "a.wav", "b.wav", "c.wav")
+    listed = tmp_path / "some.lst"
+    listed.write_text(f"{root}/a.wav\n\n{root}/[bc].wav\n{root}/absent.wav\n")
+    assert ids(str(listed)) == ["a", "absent", "b", "c"]
+    assert ids(f"{root}/?.wav") == ["a", "b", "c"]
+    stream = io.TextIOWrapper(io.BytesIO(f"{root}/c.wav\n".encode()))
+    monkeypatch.setattr(sys, "stdin", stream)
+    assert ids("-") == ["c"]
+
+
+def test_data_dirs_bring_speakers_segments_and_words(tmp_path):
+    (tmp_path / "wav.scp").write_text("r /r.wav\n")
+    (tmp_path / "segments").write_text("u1 r 0.5 1.5\nu2 r 2 -1\n")
+    (tmp_path / "utt2spk").write_text("u1 s\nu2 s\nu3 s\n")
+    (tmp_path / "text").write_text("u1 a b\n")
+    one, two, three = discover([str(tmp_path)]).items
+    assert (one.source, one.start, one.end) == ("/r.wav", 0.5, 1.5)
+    assert (one.speaker, one.text, one.fault) == ("s", ("a", "b"), "")
+    assert (two.start, two.end, two.text) == (2.0, None, None)
+    assert "segments: nothing of utterance 'u3'" in three.fault
+    assert [i.source for i in discover([str(tmp_path / "wav.scp")]).items] == ["/r.wav"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (["absent"], "absent: no such file or folder"),
+        (["absent/*.wav"], r"'absent/\*.wav' matches nothing"),
+        (["empty"], "empty: no audio found"),
+    ],
+)
+def test_nothing_to_do_is_an_error(tmp_path, monkeypatch, paths, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=message):
+        discover(paths)

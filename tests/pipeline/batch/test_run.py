@@ -1,0 +1,196 @@
+"""Runs with made-up work: whatever happens, every item is accounted for once."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.errors import DataError
+from pipeline.batch.items import Item
+from pipeline.batch.journal import FolderLock, Outcome
+from pipeline.batch.outputs import Outputs
+from pipeline.batch.run import Order, Run
+from pipeline.datadir.times import read_ctm, read_textgrid
+
+
+class Killed(BaseException):
+    """Stands for a death in the middle of the work."""
+
+
+def make_items(folder, count=6):
+    items = []
+    for number in range(count):
+        path = folder / f"{number}.wav"
+        path.write_text("x" * (number + 1))
+        items.append(Item(f"u{number}", str(path)))
+    return items
+
+
+def outcome(item: Item) -> Outcome:
+    if item.id == "u3":
+        return Outcome.failure(item, f"{item.source}: silent; record it again")
+    number = int(item.id[1:])
+    phones = [("a", 0.0, 0.1 * (number + 1), 0.5), ("b", 0.1 * (number + 1), 2.0, 1.0)]
+    return Outcome(item.id, item.source, item.state(), 2.0, phones)
+
+
+def working(asked: list, *, deaths: int | None = None, backwards: bool = False):
+    """Work that notes what it is asked for, and dies after so many outcomes."""
+
+    def work(items):
+        items = list(items)
+        asked.extend(item.id for item in items)
+        for count, item in enumerate(reversed(items) if backwards else items):
+            if count == deaths:
+                raise Killed
+            yield outcome(item)
+
+    return work
+
+
+def make_run(folder, items, *, settings=None, formats=("text", "ctm", "jsonl"), **more):
+    layout = more.pop("layout", "stream")
+    order = Order("test", folder, Outputs(folder, formats, layout), **more)
+    return Run(order, items, settings or {"model": "m"})
+
+
+def files_of(folder) -> dict[str, bytes]:
+    """All outputs but the summary, which tells times."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".work" not in path.parts and path.name != "summary.json"
+    }
+
+
+def statuses(folder) -> dict[str, str]:
+    lines = (folder / "manifest.jsonl").read_text().splitlines()
+    return {r["id"]: r["status"] for r in map(json.loads, lines)}
+
+
+def test_everything_is_accounted_for(tmp_path, capsys):
+    items = make_items(tmp_path)
+    totals = make_run(tmp_path / "out", items)(working([]))
+    assert (totals.found, totals.done, totals.failed, totals.pending) == (6, 5, 1, 0)
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "5 done + 1 failed = 6 found; 0:00:10 of audio, 10 phones" in said
+    (failed,) = (tmp_path / "out" / "failed.jsonl").read_text().splitlines()
+    assert json.loads(failed) == {
+        "id": "u3",
+        "source": str(tmp_path / "3.wav"),
+        "reason": f"{tmp_path}/3.wav: silent",
+        "mend": "record it again",
+    }
+    assert statuses(tmp_path / "out") == {
+        f"u{n}": "failed" if n == 3 else "done" for n in range(6)
+    }
+    assert len(read_ctm(tmp_path / "out" / "ctm")) == 5
+    assert (tmp_path / "out" / "hyp").read_text().splitlines()[0] == "u0 a b"
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["found"], summary["audio_seconds"]) == (6, 10.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 40))))
+def test_any_deaths_in_any_order_give_the_same_outputs(tmp_path_factory, deaths):
+    folder = tmp_path_factory.mktemp("run")
+    items = make_items(folder)
+    make_run(folder / "clean", items)(working([]))
+    finished: list[str] = []
+    for number, backwards, torn in deaths:
+        asked: list[str] = []
+        try:
+            make_run(folder / "out", items)(
+                working(asked, deaths=number, backwards=backwards)
+            )
+        except Killed:
+            # Death also cuts the line that was being written.
+            with open(folder / "out" / ".work" / "journal.jsonl", "ab") as file:
+                file.write(b'{"id": "u1", "reason": "........................'[:torn])
+        assert not set(asked) & set(finished)
+        finished = [u for u, s in statuses(folder / "out").items() if s != "pending"]
+    make_run(folder / "out", items)(working([]))
+    assert files_of(folder / "out") == files_of(folder / "clean")
+
+
+def test_changed_files_and_settings_are_done_again(tmp_path):
+    items = make_items(tmp_path)
+    make_run(tmp_path / "out", items)(working([]))
+    asked: list[str] = []
+    make_run(tmp_path / "out", items)(working(asked))
+    assert asked == []
+    (tmp_path / "2.wav").write_text("something else")
+    (tmp_path / "3.wav").chmod(0o600)
+    make_run(tmp_path / "out", items)(working(asked))
+    assert asked == ["u2", "u3"]
+    asked.clear()
+    make_run(tmp_path / "out", items, retry_failed=True)(working(asked))
+    assert asked == ["u3"]
+    asked.clear()
+    make_run(tmp_path / "out", items, settings={"model": "n"})(working(asked))
+    assert asked == [f"u{n}" for n in range(6)]
+
+
+def test_too_many_failures_stop_the_run(tmp_path, capsys):
+    items = make_items(tmp_path)
+    totals = make_run(tmp_path / "out", items, max_failures=0)(working([]))
+    assert (totals.done, totals.failed, totals.pending) == (3, 1, 2)
+    assert "more than --max-failures 0 failed" in capsys.readouterr().err
+
+
+def test_a_file_for_each_recording(tmp_path):
+    items = make_items(tmp_path)
+    formats = ("text", "textgrid")
+    make_run(tmp_path / "out", items, formats=formats, layout="files")(working([]))
+    names = sorted(p.name for p in (tmp_path / "out" / "textgrid").iterdir())
+    assert names == [f"u{n}.TextGrid" for n in (0, 1, 2, 4, 5)]
+    marks = read_textgrid(tmp_path / "out" / "textgrid" / "u1.TextGrid", tier="phones")
+    assert [(m.phone, m.end) for m in marks] == [("a", 0.2), ("b", 2.0)]
+    assert (tmp_path / "out" / "text" / "u1.txt").read_text() == "u1 a b\n"
+    # Other forms are made of what is known.
+    asked: list[str] = []
+    make_run(tmp_path / "out", items, formats=("ctm",), layout="files")(working(asked))
+    assert asked == [] and (tmp_path / "out" / "ctm" / "u1.ctm").exists()
+
+
+LOCKED = """
+import sys
+from pathlib import Path
+from features.errors import DataError
+from pipeline.batch.journal import FolderLock
+try:
+    FolderLock(Path(sys.argv[1]))
+except DataError as error:
+    print(error)
+"""
+
+
+def test_a_second_process_is_refused(tmp_path):
+    def second() -> str:
+        command = [sys.executable, "-c", LOCKED, str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True).stdout
+
+    with FolderLock(tmp_path):
+        assert "is at work here; wait for it" in second()
+    assert second() == ""
+
+
+def test_an_outcome_of_another_source_does_not_hold(tmp_path):
+    one, two = make_items(tmp_path, 2)
+    made = outcome(one)
+    assert made.still_holds(one)
+    assert not made.still_holds(Item("u0", two.source))
+
+
+def test_the_lock_error_names_the_folder(tmp_path, monkeypatch):
+    import fcntl
+
+    def refuse(*_):
+        raise BlockingIOError
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    with pytest.raises(DataError, match=f"{tmp_path}: another process is at work"):
+        FolderLock(tmp_path)

@@ -1,0 +1,159 @@
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from features.archive import ArchiveReader
+from pipeline.__main__ import main
+from pipeline.batch import windows
+from pipeline.datadir.tables import read_table
+from pipeline.datadir.times import read_ctm
+
+
+def speech(seconds: float, seed: int, rate_hz: int = 16000) -> np.ndarray:
+    """Noise whose colour changes ten times a second."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for _ in range(round(seconds * 10)):
+        width = rng.integers(1, 40)
+        white = rng.uniform(-1, 1, rate_hz // 10 + width - 1)
+        parts.append(np.convolve(white, np.ones(width) / width, mode="valid"))
+    return np.concatenate(parts) * rng.uniform(0.1, 0.9)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Files of many lengths, rates and forms; six of them bad."""
+    root = tmp_path_factory.mktemp("corpus")
+    for number in range(30):
+        seconds = 0.2 + 0.1 * (number * 7 % 23)
+        soundfile.write(
+            root / f"{number:02d}.flac", speech(seconds, seed=number), 16000
+        )
+    stereo = np.stack([speech(1, 50, 48000), speech(1, 51, 48000)], axis=1)
+    soundfile.write(root / "stereo.wav", stereo, 48000)
+    soundfile.write(root / "eight.wav", speech(1, 52), 16000, subtype="PCM_U8")
+    (root / "short.wav").write_bytes(b"")
+    soundfile.write(root / "shorter.wav", np.ones(300) * 0.1, 16000)
+    soundfile.write(root / "silent.wav", np.zeros(16000), 16000)
+    soundfile.write(root / "nan.wav", np.full(16000, np.nan), 16000, subtype="FLOAT")
+    (root / "text.wav").write_text("This is no audio, whatever its name says.\n" * 9)
+    whole = (root / "stereo.wav").read_bytes()
+    (root / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    return root
+
+
+BAD = {"short", "shorter", "silent", "nan", "text", "cut"}
+
+
+def run(*words) -> int:
+    return main(["transcribe", *map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def results(corpus, random_model, tmp_path_factory):
+    """The corpus transcribed, with posteriors."""
+    out = tmp_path_factory.mktemp("transcribe") / "out"
+    assert run(corpus, "--model", random_model, "--out", out, "--posteriors") == 1
+    return out
+
+
+def test_good_audio_is_done_and_bad_audio_named(results):
+    failed = map(json.loads, (results / "failed.jsonl").read_text().splitlines())
+    assert {record["id"] for record in failed} == BAD
+    good = set(read_table(results / "hyp"))
+    assert good == {f"{n:02d}" for n in range(30)} | {"stereo", "eight"}
+    summary = json.loads((results / "summary.json").read_text())
+    assert (summary["found"], summary["done"], summary["failed"]) == (38, 32, 6)
+
+
+def test_phones_cover_each_file(results, corpus):
+    records = map(json.loads, (results / "phones.jsonl").read_text().splitlines())
+    for record in records:
+        phones = record["phones"]
+        assert phones[0]["start"] == 0.0
+        assert phones[-1]["end"] == pytest.approx(record["seconds"], abs=0.02)
+        for one, two in zip(phones, phones[1:], strict=False):
+            assert one["end"] == two["start"]
+        assert all(0 < phone["confidence"] <= 1 for phone in phones)
+        info = soundfile.info(record["source"])
+        assert record["seconds"] == pytest.approx(info.duration, abs=1e-3)
+
+
+def test_posteriors_are_those_of_the_network_alone(results, corpus, random_model):
+    from features.audio import read_audio
+    from features.frontend import transform
+    from features.normalize import CmvnStats
+    from features.spectral import compute_features
+    from pipeline.nnet.recogniser import load_recogniser
+
+    recogniser = load_recogniser(random_model)
+    samples, _ = read_audio(corpus / "07.flac", rate_hz=16000)
+    raw = compute_features(samples, recogniser.features)
+    frames = transform(raw, CmvnStats.from_frames(raw), recogniser.frontend)
+    ((_, expected),) = recogniser.log_posteriors([("x", frames)])
+    found = ArchiveReader(results / "posteriors.scp")
+    assert len(found) == 32
+    np.testing.assert_allclose(found["07"], expected, atol=1e-4)
+    best = [int(n) for n in found["07"].argmax(axis=1)]
+    assert len(set(best)) > 1  # the model says more than one thing
+
+
+def test_a_files_result_does_not_depend_on_the_others(
+    results, corpus, random_model, tmp_path
+):
+    some = [corpus / name for name in ("03.flac", "eight.wav", "22.flac")]
+    words = [*some, "--model", random_model, "--out", tmp_path, "--threads", 1]
+    assert run(*words, "--posteriors") == 0
+    alone = dict(
+        line.split(maxsplit=1)
+        for line in (tmp_path / "phones.jsonl").read_text().splitlines()
+    )
+    lines = (results / "phones.jsonl").read_text().splitlines()
+    assert set((tmp_path / "phones.jsonl").read_text().splitlines()) <= set(lines)
+    assert alone
+    ours, theirs = (ArchiveReader(f / "posteriors.scp") for f in (tmp_path, results))
+    for name in ("03", "eight", "22"):
+        np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def test_a_long_file_keeps_its_times(
+    results, corpus, random_model, tmp_path, monkeypatch
+):
+    samples = np.concatenate(
+        [
+            soundfile.read(corpus / f"{number:02d}.flac")[0]
+            for number in (3, 22, 9, 16, 29)
+        ]
+    )
+    soundfile.write(tmp_path / "long.flac", samples, 16000)
+    monkeypatch.setattr(windows, "_LONGEST_S", 2.0)
+    words = [tmp_path / "long.flac", "--model", random_model, "--out", tmp_path / "cut"]
+    assert run(*words, "--posteriors") == 0
+    monkeypatch.undo()
+    words[-1] = tmp_path / "whole"
+    assert run(*words, "--posteriors") == 0
+    cut, whole = (
+        ArchiveReader(tmp_path / name / "posteriors.scp")["long"]
+        for name in ("cut", "whole")
+    )
+    assert len(cut) == len(whole)
+    # A second of context on both sides is more than this network remembers.
+    np.testing.assert_allclose(cut, whole, atol=0.05)
+    marks = read_ctm(tmp_path / "cut" / "ctm")["long"]
+    assert marks[-1].end == pytest.approx(len(samples) / 16000, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "absent"], "absent/final.keras: no such file"),
+        (["--model", "MODEL", "--threads", "-1"], "--threads: expected at least 1"),
+        (["--model", "MODEL", "--arpa", "none.arpa"], "none.arpa: no such file"),
+    ],
+)
+def test_mistakes_are_told(words, message, corpus, random_model, tmp_path, capsys):
+    words = [str(random_model) if word == "MODEL" else word for word in words]
+    assert run(corpus, "--out", tmp_path, *words) == 2
+    assert message in capsys.readouterr().err
