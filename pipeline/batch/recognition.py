@@ -24,11 +24,7 @@ if TYPE_CHECKING:
     from pipeline.decoding.decoder import Decoder
     from pipeline.nnet.recogniser import Recogniser
 
-# A product's last rows may go through other machine code than the rest and differ in the
-# last bit. With rows in 24s and frames in 16s no row is ever such a last one: what the
-# network says of a recording then does not depend on its neighbours in a batch.
-_ROWS = 24
-_FRAMES = 16
+_ROWS = 24  # windows in a batch: `pipeline.nnet.recogniser.ROWS`
 _POOLED = 8 * _ROWS  # windows that are sorted by length among each other
 _QUEUED_BYTES = 64 << 20  # network input read ahead
 
@@ -80,29 +76,6 @@ def make_decoder(plan: Plan, recogniser: "Recogniser") -> "Decoder":
         bigram = phone_bigram(read_arpa(plan.arpa), phones, source=plan.arpa)
     states = 1 if ctc else recogniser.states_per_phone
     return Decoder(phones, bigram, recogniser.log_priors, states, ctc)
-
-
-def pad_batch(
-    rows: Sequence[np.ndarray], *, delay: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Up to 24 windows as one batch of a shape that leaves no odd rows.
-
-    Args:
-        rows: [T, F] float32 each.
-        delay: frames by which the network's outputs come late; last frames are repeated.
-
-    Returns:
-        Frames [24, T', F], zero behind each row's end, and the mask [24, T'].
-    """
-    longest = max(map(len, rows)) + delay
-    length = -(-longest // _FRAMES) * _FRAMES
-    frames = np.zeros((_ROWS, length, rows[0].shape[1]), np.float32)
-    mask = np.zeros((_ROWS, length), bool)
-    for number, row in enumerate(rows):
-        frames[number, : len(row)] = row
-        frames[number, len(row) : len(row) + delay] = row[-1]
-        mask[number, : len(row) + delay] = True
-    return frames, mask
 
 
 class Recognition:
@@ -179,16 +152,14 @@ class Recognition:
 
     def _batch(self, readings: Sequence[_Reading]) -> list[tuple[_Reading, np.ndarray]]:
         """Runs the network: the log-posteriors of the frames that each window answers for."""
-        delay = self._recogniser.recipe.label_delay
         windows = [reading.window for reading in readings]
         rows = [window.frames for window in windows if window is not None]
-        outputs = self._recogniser.run(*pad_batch(rows, delay=delay))
         found = []
-        for reading, output in zip(readings, outputs):
+        for reading, output in zip(readings, self._recogniser.batch(rows), strict=True):
             window = reading.window
             if window is not None:
-                first = delay + window.skipped
-                found.append((reading, output[first : first + window.count]))
+                span = slice(window.skipped, window.skipped + window.count)
+                found.append((reading, output[span]))
         return found
 
     def _search(self, item: Item, window: Window, matrix: np.ndarray) -> list[Phone]:

@@ -2,7 +2,7 @@
 
 import itertools
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,13 +17,16 @@ from features.spectral import FeatureOptions
 from pipeline.config import load
 from pipeline.datadir.datadir import DataDir
 from pipeline.datadir.phones import PhoneTable
-from pipeline.nnet.batches import pad
 from pipeline.nnet.examples import FeatureSource
 from pipeline.nnet.network import AcousticModel
 from pipeline.nnet.recipe import Recipe
 
-_ROWS = 32  # utterances run together
-_WINDOW = 16 * _ROWS  # utterances sorted by length among each other
+ROWS = 24  # utterances run together
+# A product's last rows may go through other machine code than the rest and differ in the
+# last bit. With rows in sixes and frames in sixteens no row is ever such a last one: what
+# the network says of an utterance does not depend on its neighbours in a batch.
+_SIX, _SIXTEEN = 6, 16
+_WINDOW = 16 * ROWS  # utterances sorted by length among each other
 
 
 class Recogniser:
@@ -113,27 +116,31 @@ class Recogniser:
         )
         return ((utt, source.load(utt)) for utt in data.utterances)
 
-    def run(self, frames: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """Runs the network over one batch as it is; outputs come `label_delay` frames late.
+    def batch(self, rows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Runs the network over some utterances at once.
 
         Args:
-            frames: [B, T, F] float32.
-            mask: [B, T] bool, True on real frames.
+            rows: at most `ROWS` network inputs [T, F] float32, T >= 1; of like length, or
+                padding wastes work.
 
         Returns:
-            [B, T, S] float32 log-posteriors.
+            The log-posteriors [T, S] float32 of each, equal in every bit to those that it
+            has in any other company.
         """
-        return self._run(frames, mask).numpy()
-
-    def _posteriors(self, rows: list[np.ndarray]) -> Iterator[np.ndarray]:
         delay = self.recipe.label_delay
-        longer = [
-            np.concatenate([row, np.repeat(row[-1:], delay, axis=0)]) for row in rows
-        ]
-        mask = pad([np.ones(len(row), bool) for row in longer], False)
-        outputs = self.run(pad(longer, 0.0), mask)
-        for row, output in zip(rows, outputs, strict=True):
-            yield output[delay : delay + len(row)]
+        longest = max(map(len, rows)) + delay
+        length = -(-longest // _SIXTEEN) * _SIXTEEN
+        count = -(-len(rows) // _SIX) * _SIX
+        frames = np.zeros((count, length, self.model.input_dim), np.float32)
+        mask = np.zeros((count, length), bool)
+        for number, row in enumerate(rows):
+            end = len(row) + delay
+            frames[number, : len(row)] = row
+            frames[number, len(row) : end] = row[-1]
+            mask[number, :end] = True
+        outputs = self._run(frames, mask).numpy()
+        pairs = zip(rows, outputs, strict=False)
+        return [output[delay : delay + len(row)] for row, output in pairs]
 
     def log_posteriors(
         self, utterances: Iterable[tuple[str, np.ndarray]]
@@ -151,9 +158,9 @@ class Recogniser:
         while window := list(itertools.islice(stream, _WINDOW)):
             order = sorted(range(len(window)), key=lambda i: len(window[i][1]))
             done: dict[int, np.ndarray] = {}
-            for start in range(0, len(order), _ROWS):
-                chosen = order[start : start + _ROWS]
-                outputs = self._posteriors([window[i][1] for i in chosen])
+            for start in range(0, len(order), ROWS):
+                chosen = order[start : start + ROWS]
+                outputs = self.batch([window[i][1] for i in chosen])
                 done.update(zip(chosen, outputs, strict=True))
             for index, (utt, _) in enumerate(window):
                 yield utt, done[index]
