@@ -15,6 +15,7 @@ from features.errors import AudioError
 
 _UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what programs write that stream WAV into a pipe
 _SPHERE_MAGIC = b"NIST_1A"
+_LOUDEST_FLOAT = 4.0  # a lossy codec may pass 1; unscaled 16-bit samples pass this
 _OVERSHOOT = 0.1  # seconds that a segment may end past its recording: times are rounded
 
 
@@ -95,6 +96,50 @@ def check_samples(samples: np.ndarray, name: str) -> None:
         raise AudioError(
             f"{name}: silent, every sample is zero; record it again or remove it"
         )
+
+
+def mono_samples(array: np.ndarray, name: str = "array") -> np.ndarray:
+    """A waveform in memory as Keraldi's samples.
+
+    Args:
+        array: [S] or, with channels, [S, C]; floats in [-1, 1], or integers of full scale.
+        name: for messages.
+
+    Returns:
+        [S] float32 in [-1, 1], channels averaged.
+
+    Raises:
+        AudioError: no samples, another shape or type, floats that were not scaled, NaN, or
+            silence throughout.
+    """
+    values = np.asarray(array)
+    if values.ndim == 2 and 0 < values.shape[0] < values.shape[1]:
+        raise AudioError(
+            f"{name}: shape {list(values.shape)}: expected [samples, channels]; transpose it"
+        )
+    if values.ndim not in (1, 2):
+        raise AudioError(
+            f"{name}: shape {list(values.shape)}: expected [samples] or [samples, channels]"
+        )
+    if values.dtype.kind == "f":
+        samples = values.astype(np.float32)
+        if values.size and np.nanmax(np.abs(values)) > _LOUDEST_FLOAT:
+            raise AudioError(
+                f"{name}: floats up to {np.nanmax(np.abs(values)):g}: expected -1 to 1; divide "
+                "16-bit samples by 32768"
+            )
+    elif values.dtype.kind in "iu":
+        scale = 2.0 ** (8 * values.dtype.itemsize - 1)
+        middle = scale if values.dtype.kind == "u" else 0.0
+        samples = ((values.astype(np.float64) - middle) / scale).astype(np.float32)
+    else:
+        raise AudioError(
+            f"{name}: values of type {values.dtype}: expected floats or integers"
+        )
+    if samples.ndim == 2:
+        samples = samples.mean(axis=1)
+    check_samples(samples, name)
+    return np.ascontiguousarray(samples)
 
 
 def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:

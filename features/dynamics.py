@@ -18,6 +18,24 @@ def _shifted(frames: np.ndarray, offset: int) -> np.ndarray:
     return frames[places]
 
 
+def delta_filters(*, order: int, window: int = 2) -> list[np.ndarray]:
+    """The filters of the first and, where asked for, second derivative.
+
+    Args:
+        order: 0, 1 or 2.
+        window: frames to each side that one pass looks at.
+
+    Returns:
+        `order` filters, the k-th of length 2 k `window` + 1, its middle on the frame itself.
+    """
+    offsets = np.arange(-window, window + 1)
+    ramp = offsets / np.sum(offsets**2)
+    filters = [np.ones(1)]
+    for _ in range(order):
+        filters.append(np.convolve(filters[-1], ramp))
+    return filters[1:]
+
+
 def deltas(frames: np.ndarray, *, order: int, window: int = 2) -> np.ndarray:
     """Appends time derivatives, as Kaldi's add-deltas does.
 
@@ -40,11 +58,8 @@ def deltas(frames: np.ndarray, *, order: int, window: int = 2) -> np.ndarray:
         Young et al., The HTK Book, section 5.9; Kaldi feat/feature-functions.cc.
     """
     _check(frames)
-    offsets = np.arange(-window, window + 1)
-    ramp = offsets / np.sum(offsets**2)
-    parts, filter_ = [frames], np.ones(1)
-    for _ in range(order):
-        filter_ = np.convolve(filter_, ramp)
+    parts = [frames]
+    for filter_ in delta_filters(order=order, window=window):
         reach = len(filter_) // 2
         taps = zip(filter_, range(-reach, reach + 1), strict=True)
         terms = [np.float32(w) * _shifted(frames, n) for w, n in taps if w]

@@ -7,7 +7,7 @@ import numpy as np
 
 from features.errors import DataError
 
-_VARIANCE_FLOOR = 1e-20  # Kaldi's: a constant coefficient must not divide by nothing
+VARIANCE_FLOOR = 1e-20  # Kaldi's: a constant coefficient must not divide by nothing
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class CmvnStats:
     def variance(self) -> np.ndarray:
         """[F] float64, at least the floor."""
         spread = self.matrix[1, :-1] / self.count - np.square(self.mean)
-        return np.maximum(spread, _VARIANCE_FLOOR)
+        return np.maximum(spread, VARIANCE_FLOOR)
 
 
 def apply_cmvn(frames: np.ndarray, stats: CmvnStats, *, norm_vars: bool) -> np.ndarray:

@@ -11,10 +11,12 @@ from pydantic import Field
 from features.errors import ConfigError, DataError
 
 Positive = Annotated[int, Field(gt=0)]
-_FLOOR = 1.1920928955078125e-07  # FLT_EPSILON, under which Kaldi takes no logarithm
-_INT16 = 32768.0  # Kaldi's samples are 16-bit integers
-_PREEMPHASIS = 0.97
-_LIFTER = 22.0
+ENERGY_FLOOR = (
+    1.1920928955078125e-07  # FLT_EPSILON, under which Kaldi takes no logarithm
+)
+INT16_RANGE = 32768.0  # Kaldi's samples are 16-bit integers
+PREEMPHASIS = 0.97
+LIFTER = 22.0
 _BLOCK = 4096  # frames transformed at once: bounds memory on hour-long recordings
 
 
@@ -112,7 +114,7 @@ def _kaldi_filters(options: FeatureOptions) -> np.ndarray:
 
 
 @functools.cache
-def _filters(options: FeatureOptions) -> np.ndarray:
+def mel_filters(options: FeatureOptions) -> np.ndarray:
     """The filterbank [fft / 2 + 1, M] float32.
 
     Raises:
@@ -140,7 +142,7 @@ def _filters(options: FeatureOptions) -> np.ndarray:
 
 
 @functools.cache
-def _window(options: FeatureOptions) -> np.ndarray:
+def analysis_window(options: FeatureOptions) -> np.ndarray:
     """The analysis window [N] float32."""
     length = options.frame_length
     if options.preset == "kaldi":
@@ -152,9 +154,15 @@ def _window(options: FeatureOptions) -> np.ndarray:
     return periodic.astype(np.float32)
 
 
+def lifter(options: FeatureOptions) -> np.ndarray:
+    """What Kaldi multiplies cepstra with, [C] float64."""
+    places = np.arange(options.num_ceps)
+    return 1.0 + 0.5 * LIFTER * np.sin(np.pi * places / LIFTER)
+
+
 def _log_energy(frames: np.ndarray) -> np.ndarray:
     energy = np.einsum("tn,tn->t", frames, frames, dtype=np.float64)
-    return np.log(np.maximum(energy, _FLOOR)).astype(np.float32)
+    return np.log(np.maximum(energy, ENERGY_FLOOR)).astype(np.float32)
 
 
 def _conditioned(
@@ -162,14 +170,14 @@ def _conditioned(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Windowed frames [T, N] and, for Kaldi's MFCC, log energies [T] from before the window."""
     if options.preset == "librosa":
-        return frames * _window(options), np.zeros(0, np.float32)
-    scaled = frames * np.float32(_INT16)
+        return frames * analysis_window(options), np.zeros(0, np.float32)
+    scaled = frames * np.float32(INT16_RANGE)
     scaled -= scaled.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
     energy = _log_energy(scaled) if options.kind == "mfcc" else np.zeros(0, np.float32)
     emphasised = scaled.copy()
-    emphasised[:, 1:] -= np.float32(_PREEMPHASIS) * scaled[:, :-1]
-    emphasised[:, 0] *= np.float32(1.0 - _PREEMPHASIS)
-    return emphasised * _window(options), energy
+    emphasised[:, 1:] -= np.float32(PREEMPHASIS) * scaled[:, :-1]
+    emphasised[:, 0] *= np.float32(1.0 - PREEMPHASIS)
+    return emphasised * analysis_window(options), energy
 
 
 def _features_of(frames: np.ndarray, options: FeatureOptions) -> np.ndarray:
@@ -178,15 +186,14 @@ def _features_of(frames: np.ndarray, options: FeatureOptions) -> np.ndarray:
     spectrum = scipy.fft.rfft(windowed, options.fft_length, axis=1)
     power = np.square(spectrum.real)
     power += np.square(spectrum.imag)
-    log_mel = np.log(np.maximum(power @ _filters(options), np.float32(_FLOOR)))
+    log_mel = np.log(np.maximum(power @ mel_filters(options), np.float32(ENERGY_FLOOR)))
     if options.kind == "fbank":
         return log_mel
     cepstra = scipy.fft.dct(log_mel, type=2, norm="ortho", axis=1)[
         :, : options.num_ceps
     ]
     if options.preset == "kaldi":
-        places = np.arange(options.num_ceps)
-        cepstra = cepstra * (1.0 + 0.5 * _LIFTER * np.sin(np.pi * places / _LIFTER))
+        cepstra = cepstra * lifter(options)
         cepstra[:, 0] = energy
     return cepstra.astype(np.float32)
 

@@ -7,6 +7,7 @@ here: the registration waits until something else imports Keras.
 
 import importlib
 from types import ModuleType
+from typing import Any
 
 import wrapt
 
@@ -16,3 +17,9 @@ def _register(_keras: ModuleType) -> None:
 
 
 wrapt.register_post_import_hook(_register, "keras")
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Recogniser":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module("pipeline.recogniser").Recogniser

@@ -43,6 +43,11 @@ STAGES = (
         "hypotheses and references -> phoneme error rates",
     ),
     (
+        "export",
+        "pipeline.export:export",
+        "a model with its front end inside: Keras, SavedModel, TFLite, ONNX",
+    ),
+    (
         "results",
         "pipeline.results:results",
         "the table of all scored decode dirs, best first",

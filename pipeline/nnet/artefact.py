@@ -1,0 +1,252 @@
+"""Exported models at work without TensorFlow: what they carry, TFLite and ONNX.
+
+Nothing here imports TensorFlow: a TFLite model answers long before TensorFlow is loaded.
+"""
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from features.errors import ConfigError, DataError
+from features.normalize import CmvnStats
+from pipeline.config import check
+from pipeline.nnet.recipe import Recipe
+
+DESCRIPTION, GRAMMAR, SETTINGS = "keraldi.json", "lm.arpa", "settings.yaml"
+_LARGEST = 1 << 26  # bytes of a companion file: more is no model of Keraldi's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What an exported model says of itself.
+
+    Attributes:
+        recipe: of the training.
+        stats: CMVN statistics [2, F + 1] used for every utterance; None where they are taken
+            over each utterance, or CMVN is none.
+        streams: whether the network hears no future and can be fed as audio comes in.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    recipe: Recipe
+    stats: list[list[float]] | None
+    streams: bool
+
+    @property
+    def cmvn(self) -> str:
+        """Over what mean and variance are taken: `none`, `given` or `utterance`."""
+        if self.recipe.frontend.cmvn == "none":
+            return "none"
+        return "utterance" if self.stats is None else "given"
+
+    def utterance_stats(self, frames: np.ndarray) -> CmvnStats | None:
+        """The statistics for an utterance's features [T, F]."""
+        if self.cmvn == "none":
+            return None
+        if self.stats is None:
+            return CmvnStats.from_frames(frames)
+        return CmvnStats(np.array(self.stats))
+
+    def check_length(self, samples: np.ndarray) -> None:
+        """DataError when samples [S] are less than one frame."""
+        length = self.recipe.features.frame_length
+        if len(samples) < length:
+            raise DataError(
+                f"{len(samples)} samples are less than one frame of {length}; remove the "
+                "utterance"
+            )
+
+    def to_json(self) -> str:
+        """As it stands in `keraldi.json`."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+
+class Runtime(Protocol):
+    """A model that hears waveforms.
+
+    Attributes:
+        description: what it is.
+        source: its file, named in messages.
+    """
+
+    description: Description
+    source: str
+
+    def log_posteriors(self, samples: np.ndarray) -> np.ndarray:
+        """Samples [S] float32 at the recipe's rate to [T, V] float32."""
+
+    def step(self, frames: np.ndarray, states: Any) -> tuple[np.ndarray, Any]:
+        """Network inputs [T, F] and states (None at the start) to [T, V] and states."""
+
+
+def _archived(path: Path) -> dict[str, str]:
+    with zipfile.ZipFile(path) as archive:
+        found = {}
+        for name in {DESCRIPTION, GRAMMAR, SETTINGS} & set(archive.namelist()):
+            if archive.getinfo(name).file_size > _LARGEST:
+                raise DataError(f"{path}: {name} in it is too large; export it again")
+            found[name] = archive.read(name).decode("utf-8")
+        return found
+
+
+def read_companions(path: Path) -> dict[str, str]:
+    """The companion files of an exported model by name.
+
+    Args:
+        path: a `.keras` or `.tflite` file, or a SavedModel's folder.
+
+    Raises:
+        DataError: it carries no description, or is damaged.
+    """
+    found: dict[str, str] = {}
+    if path.is_dir():
+        extra = path / "assets.extra"
+        files = extra.iterdir() if extra.is_dir() else []
+        found = {file.name: file.read_text(encoding="utf-8") for file in files}
+    elif zipfile.is_zipfile(path):
+        try:
+            found = _archived(path)
+        except (zipfile.BadZipFile, UnicodeDecodeError, EOFError) as error:
+            raise DataError(f"{path}: damaged ({error}); export it again") from None
+    if DESCRIPTION not in found:
+        raise DataError(
+            f"{path}: not a model that keraldi export made: no {DESCRIPTION} in it; give a "
+            "model dir or an exported model"
+        )
+    return found
+
+
+def parse_description(companions: dict[str, str], source: str) -> Description:
+    """Checks what `keraldi.json` says."""
+    try:
+        values = json.loads(companions[DESCRIPTION])
+    except json.JSONDecodeError:
+        raise DataError(
+            f"{source}: {DESCRIPTION} in it is damaged; export it again"
+        ) from None
+    return check(values, Description, source=source)
+
+
+class TfliteModel:
+    """A TFLite model, run by LiteRT.
+
+    Args:
+        path: the `.tflite` file.
+        description: what its companion files say.
+
+    Raises:
+        ConfigError: LiteRT is not installed.
+        DataError: the file is damaged.
+    """
+
+    def __init__(self, path: Path, description: Description) -> None:
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ModuleNotFoundError:
+            raise ConfigError(
+                f"{path}: TFLite needs LiteRT: pip install 'keraldi[lite]'"
+            ) from None
+        self.description, self.source = description, str(path)
+        try:
+            # One thread: the products of one utterance are too small to share out.
+            self._interpreter = Interpreter(str(path), num_threads=1)
+        except (ValueError, RuntimeError) as error:
+            raise DataError(
+                f"{path}: damaged ({str(error).splitlines()[0]}); export it again"
+            ) from None
+        self._whole = self._interpreter.get_signature_runner("waveform")
+        self._step = (
+            self._interpreter.get_signature_runner("step")
+            if description.streams
+            else None
+        )
+
+    def log_posteriors(self, samples: np.ndarray) -> np.ndarray:
+        """Samples [S] float32 at the recipe's rate to [T, V] float32."""
+        self.description.check_length(samples)
+        outputs = self._whole(waveform=np.ascontiguousarray(samples, np.float32)[None])
+        return np.array(outputs["log_posteriors"][0])
+
+    def step(
+        self, frames: np.ndarray, states: dict[str, np.ndarray] | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Network inputs [T, F] and states (None at the start) to [T, V] and states."""
+        if self._step is None:
+            raise ConfigError(
+                f"{self.source}: cannot run in steps: it hears the future"
+            )
+        if states is None:
+            details = self._step.get_input_details()
+            states = {
+                name: np.zeros(detail["shape"], np.float32)
+                for name, detail in details.items()
+                if name != "frames"
+            }
+        outputs = {
+            k: np.array(v) for k, v in self._step(frames=frames[None], **states).items()
+        }
+        return outputs.pop("log_posteriors")[0], outputs
+
+
+class OnnxModel:
+    """An ONNX model, run by ONNX Runtime.
+
+    Args:
+        path: the `.onnx` file.
+
+    Attributes:
+        companions: the files it carries, by name.
+
+    Raises:
+        ConfigError: ONNX Runtime is not installed.
+        DataError: the file is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import onnxruntime
+        except ModuleNotFoundError:
+            raise ConfigError(
+                f"{path}: ONNX needs ONNX Runtime: pip install onnxruntime"
+            ) from None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options)
+        except Exception as error:  # its own classes, which share no base
+            raise DataError(
+                f"{path}: damaged ({str(error).splitlines()[0]}); export it again"
+            ) from None
+        properties = self._session.get_modelmeta().custom_metadata_map
+        if DESCRIPTION not in properties:
+            raise DataError(
+                f"{path}: not a model that keraldi export made; give one that it made"
+            )
+        self.companions: dict[str, str] = dict(properties)
+        self.description = parse_description(self.companions, str(path))
+        self.source = str(path)
+
+    def log_posteriors(self, samples: np.ndarray) -> np.ndarray:
+        """Samples [S] float32 at the recipe's rate to [T, V] float32."""
+        self.description.check_length(samples)
+        waveform = np.ascontiguousarray(samples, np.float32)[None]
+        return np.asarray(
+            self._session.run(["log_posteriors"], {"waveform": waveform})[0][0]
+        )
+
+    def step(self, frames: np.ndarray, states: Any) -> tuple[np.ndarray, Any]:
+        """Not part of an ONNX export."""
+        raise ConfigError(
+            f"{self.source}: ONNX models do not stream; use the model dir or model.tflite"
+        )
+
+
+def sum_stats(matrices: Sequence[np.ndarray]) -> list[list[float]]:
+    """CMVN statistics of several speakers as those of one."""
+    return [[float(value) for value in row] for row in np.sum(matrices, axis=0)]

@@ -1,0 +1,238 @@
+"""A recogniser in three lines: load it, call it on a file or an array, get phones with times."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from features.archive import ArchiveReader
+from features.audio import mono_samples, read_audio, resample
+from features.errors import ConfigError, DataError
+from pipeline.config import load
+from pipeline.datadir.phones import PhoneTable
+from pipeline.datadir.times import PhoneInterval
+from pipeline.decoding.arpa import read_arpa
+from pipeline.decoding.decoder import Clock, Decoder
+from pipeline.decoding.ngram import flat_bigram, phone_bigram
+from pipeline.decoding.settings import DecodeSettings
+from pipeline.nnet.artefact import (
+    GRAMMAR,
+    SETTINGS,
+    Description,
+    OnnxModel,
+    Runtime,
+    TfliteModel,
+    parse_description,
+    read_companions,
+    sum_stats,
+)
+
+EXPORTED = ("model.tflite", "model.onnx", "model.keras", "saved_model")
+
+
+def read_stats(path: str | Path) -> list[list[float]]:
+    """CMVN statistics of all speakers of a `cmvn.scp`, added up."""
+    reader = ArchiveReader(path)
+    if not len(reader):
+        raise DataError(f"{path}: no statistics; run keraldi extract")
+    return sum_stats([reader[speaker] for speaker in reader])
+
+
+@dataclass(frozen=True)
+class Search:
+    """How posteriors become phones.
+
+    Attributes:
+        decoder: the phones, their bigram and priors.
+        settings: its weights.
+    """
+
+    decoder: Decoder
+    settings: DecodeSettings
+
+    @classmethod
+    def of(
+        cls, description: Description, arpa: Path | None, settings: Path | None
+    ) -> "Search":
+        """The search for a model's posteriors.
+
+        Args:
+            description: of the model.
+            arpa: phone n-gram, or None for no model of sequences.
+            settings: a `settings.yaml` of `keraldi decode`, or None for the defaults.
+
+        Raises:
+            ConfigError: a grammar or settings are given to a CTC model, which is decoded
+                without.
+            DataError: model and grammar have different phones.
+        """
+        recipe = description.recipe
+        ctc = recipe.objective == "ctc"
+        if ctc and (arpa or settings):
+            raise ConfigError(
+                f"{arpa or settings}: a CTC model is decoded without; leave it out"
+            )
+        phones = PhoneTable(tuple(recipe.phones))
+        bigram = flat_bigram(len(phones))
+        if arpa is not None:
+            bigram = phone_bigram(read_arpa(arpa), phones, source=str(arpa))
+        priors = np.array(recipe.log_priors, np.float32)
+        decoder = Decoder(phones, bigram, priors, 1 if ctc else recipe.states, ctc)
+        return cls(
+            decoder, load(settings, DecodeSettings) if settings else DecodeSettings()
+        )
+
+
+def _open(
+    path: Path, stats: list[list[float]] | None
+) -> tuple[Runtime, dict[str, str]]:
+    """A model and its companion files, by the kind of file or folder it is in."""
+    if (path / "final.keras").exists():
+        from pipeline.nnet.runtime import ModelDir  # brings TensorFlow
+
+        return ModelDir(path, stats=stats), {}
+    if path.is_dir() and not (path / "saved_model.pb").exists():
+        inside = [path / name for name in EXPORTED if (path / name).exists()]
+        if not inside:
+            raise DataError(
+                f"{path}: no final.keras and no exported model; run keraldi train, or give "
+                "the folder that keraldi export made"
+            )
+        path = inside[0]
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder; give a model dir")
+    if stats is not None:
+        raise ConfigError(
+            f"{path}: its CMVN was fixed when it was exported; leave out the statistics, or "
+            "export again with --cmvn"
+        )
+    if path.suffix == ".onnx":
+        onnx = OnnxModel(path)
+        return onnx, onnx.companions
+    companions = read_companions(path)
+    description = parse_description(companions, str(path))
+    if path.suffix == ".tflite":
+        return TfliteModel(path, description), companions
+    from pipeline.nnet.runtime import ExportedKeras  # brings TensorFlow
+
+    return ExportedKeras(path, description), companions
+
+
+class Recogniser:
+    """Audio to phones with times and confidences.
+
+    Where training normalised by speaker, a single recording has to do: statistics are taken
+    over it, unless others are given.
+
+    Args:
+        runtime: the model.
+        search: how its posteriors become phones.
+    """
+
+    def __init__(self, runtime: Runtime, search: Search) -> None:
+        self.runtime = runtime
+        self.search = search
+        recipe = runtime.description.recipe
+        self.rate_hz = recipe.features.rate_hz
+        self.clock = Clock(
+            recipe.features.frame_shift_ms / 1000,
+            recipe.features.frame_length_ms / 1000,
+            recipe.frontend.skip,
+        )
+
+    @classmethod
+    def load(
+        cls,
+        model: str | os.PathLike[str],
+        *,
+        arpa: str | os.PathLike[str] | None = None,
+        settings: str | os.PathLike[str] | None = None,
+        cmvn: str | os.PathLike[str] | None = None,
+    ) -> "Recogniser":
+        """Loads a model dir, or what `keraldi export` made of one.
+
+        Args:
+            model: model dir; `.tflite`, `.onnx` or `.keras` file; SavedModel; or the folder of
+                exported models, whose TFLite is taken first. TFLite and ONNX do not load
+                TensorFlow.
+            arpa: phone n-gram; the one in the exported model, or none, when absent.
+            settings: `settings.yaml` of a decode dir; those in the exported model, or the
+                defaults, when absent.
+            cmvn: `cmvn.scp` whose statistics are used for all audio; a model dir only.
+
+        Raises:
+            DataError: the model or another file is missing or damaged.
+            ConfigError: the choices exclude each other.
+        """
+        stats = None if cmvn is None else read_stats(Path(cmvn))
+        runtime, companions = _open(Path(model), stats)
+        given = {GRAMMAR: arpa, SETTINGS: settings}
+        with tempfile.TemporaryDirectory() as folder:
+            files: dict[str, Path | None] = {}
+            for name, path in given.items():
+                files[name] = None if path is None else Path(path)
+                if path is None and name in companions:
+                    own = files[name] = Path(folder) / name
+                    own.write_text(companions[name], encoding="utf-8")
+            search = Search.of(runtime.description, files[GRAMMAR], files[SETTINGS])
+        return cls(runtime, search)
+
+    @property
+    def phones(self) -> tuple[str, ...]:
+        """The symbols it knows."""
+        return self.search.decoder.phones.symbols
+
+    def samples(
+        self, audio: str | os.PathLike[str] | np.ndarray, rate_hz: int | None
+    ) -> np.ndarray:
+        """Mono samples [S] float32 at the model's rate, S at least one frame.
+
+        Raises:
+            AudioError: a file or array is no usable audio.
+            ConfigError: an array without its rate, or a rate with a file.
+        """
+        if isinstance(audio, np.ndarray):
+            if rate_hz is None or rate_hz <= 0:
+                raise ConfigError(
+                    f"an array of samples needs its rate, got {rate_hz}; give rate_hz"
+                )
+            found = resample(mono_samples(audio), rate_hz, self.rate_hz)
+        elif rate_hz is not None:
+            raise ConfigError(f"{audio}: a file knows its rate; leave out rate_hz")
+        else:
+            found = read_audio(audio, rate_hz=self.rate_hz)[0]
+        found = np.ascontiguousarray(found, np.float32)
+        self.runtime.description.check_length(found)
+        return found
+
+    def log_posteriors(
+        self, audio: str | os.PathLike[str] | np.ndarray, rate_hz: int | None = None
+    ) -> np.ndarray:
+        """Log-posteriors [T, V] float32 of audio; arguments as of a call."""
+        return self.runtime.log_posteriors(self.samples(audio, rate_hz))
+
+    def __call__(
+        self, audio: str | os.PathLike[str] | np.ndarray, rate_hz: int | None = None
+    ) -> list[PhoneInterval]:
+        """The phones of a recording: symbol, start and end in seconds, confidence from 0 to 1.
+
+        Args:
+            audio: a file of any format and rate; or samples [S] or [S, C], floats in [-1, 1]
+                or integers.
+            rate_hz: sampling rate of an array.
+
+        Raises:
+            AudioError: a file or array is no usable audio.
+            ConfigError: an array without its rate, or a rate with a file.
+        """
+        samples = self.samples(audio, rate_hz)
+        outputs = self.runtime.log_posteriors(samples)
+        decoder = self.search.decoder
+        decoder.check(
+            str(audio) if not isinstance(audio, np.ndarray) else "array", outputs
+        )
+        tokens = decoder.decode(outputs, self.search.settings)
+        duration = len(samples) / self.rate_hz
+        return decoder.intervals(tokens, outputs, self.clock, duration)
