@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from features.errors import ConfigError, DataError
 from features.files import write_text
 from pipeline.datadir.lang import read_lang
-from pipeline.nnet.artefact import DESCRIPTION, GRAMMAR, SETTINGS
+from pipeline.nnet.artefact import DESCRIPTION, GRAMMAR, SETTINGS, Description
 from pipeline.parity import (
     Heard,
     Trial,
@@ -23,6 +23,7 @@ from pipeline.recogniser import Recogniser, Search, read_stats
 from pipeline.stage import Stamp, note, require
 
 if TYPE_CHECKING:
+    from pipeline.nnet.runtime import ModelDir
     from pipeline.nnet.waveform import WaveformModel
 
 Format = Literal["keras", "saved_model", "tflite", "int8", "onnx"]
@@ -133,8 +134,27 @@ def _judge(rows: list[dict[str, Any]], folder: Path) -> None:
         raise DataError.of(wrong)
 
 
-def _heard_by(path: Path, trial: Trial, search: Search, rate_hz: int) -> Heard:
-    return hear(trial, Recogniser.load(path).runtime, search, rate_hz)
+def _make(
+    wanted: Sequence[Format],
+    trained: "ModelDir",
+    folder: Path,
+    companions: dict[str, str],
+    trial: Trial,
+    search: Search,
+    reference: Heard,
+) -> list[dict[str, Any]]:
+    """Writes every artefact, loads it as a user would, and compares it with the reference."""
+    from pipeline.nnet.waveform import WaveformModel  # brings TensorFlow
+
+    description = trained.description
+    model = WaveformModel.around(trained.network, stats=description.stats)
+    rows = []
+    for kind in wanted:
+        path = folder / FILES[kind]
+        _write(kind, model, path, companions, streams=description.streams)
+        heard = hear(trial, Recogniser.load(path).runtime, search)
+        rows.append(_row(kind, path, reference, heard))
+    return rows
 
 
 def export(
@@ -170,22 +190,16 @@ def export(
     given = [path for path in (data, lang, arpa, settings, cmvn) if path is not None]
     require(model, *given, mend="give an existing path")
     wanted, folder = _formats(formats, data), Path(out)
-    inputs = [
-        Path(model) / "final.keras",
-        *map(Path, [arpa or "", settings or "", cmvn or ""]),
-    ]
-    if data is not None and lang is not None:
-        inputs += [
-            Path(data) / "wav.scp",
-            Path(data) / "text",
-            Path(lang) / "phones.txt",
-        ]
+    inputs = [Path(model) / "final.keras", *(Path(p or "") for p in (arpa, settings))]
+    inputs += [Path(cmvn)] if cmvn else []
+    if data and lang:
+        inputs += [Path(data) / "wav.scp", Path(data) / "text"]
+        inputs += [Path(lang) / "phones.txt", Path(lang) / "fold.map"]
     stamp = Stamp.of(folder, "export", settings={"formats": wanted}, inputs=inputs)
     if stamp.matches(folder / "parity.json"):
         note(f"export: {folder} is up to date")
         return
     from pipeline.nnet.runtime import ModelDir  # brings TensorFlow
-    from pipeline.nnet.waveform import WaveformModel
 
     trained = ModelDir(model, stats=None if cmvn is None else read_stats(cmvn))
     description = trained.description
@@ -194,32 +208,37 @@ def export(
         description, Path(arpa) if arpa else None, Path(settings) if settings else None
     )
     trial = noise_trial(rate_hz)
-    if data is not None and lang is not None:
+    if data and lang:
         trial = data_trial(data, read_lang(lang), rate_hz, allow_pipes=allow_pipes)
     stamp.clear()
-    reference = hear(trial, trained, search, rate_hz)
-    whole = WaveformModel.around(trained.network, stats=description.stats)
+    reference = hear(trial, trained, search)
     companions = _companions(description.to_json(), arpa, settings)
-    rows = []
-    for kind in wanted:
-        path = folder / FILES[kind]
-        _write(kind, whole, path, companions, streams=description.streams)
-        heard = _heard_by(path, trial, search, rate_hz)
-        rows.append(_row(kind, path, reference, heard))
-    _report(folder, trial, reference, rows, description.cmvn)
+    rows = _make(wanted, trained, folder, companions, trial, search, reference)
+    _report(folder, trial, reference, rows, description)
     _judge(rows, folder)
     stamp.write(folder / "parity.json")
 
 
 def _report(
-    folder: Path, trial: Trial, reference: Heard, rows: list[dict[str, Any]], cmvn: str
+    folder: Path,
+    trial: Trial,
+    reference: Heard,
+    rows: list[dict[str, Any]],
+    description: Description,
 ) -> None:
     """Writes `parity.json` and says the same in a table."""
+    cmvn, trained = description.cmvn, description.recipe.frontend.cmvn
+    if (trained, cmvn) == ("speaker", "utterance"):
+        note(
+            "export: trained with CMVN by speaker, exported with CMVN by utterance; --cmvn "
+            "fixes statistics instead"
+        )
     errors = reference.errors
     record = {
         "compared_on": trial.name,
         "utterances": len(trial.waveforms),
         "cmvn": cmvn,
+        "cmvn_of_training": trained,
         "trained": {
             "per": None if errors is None else errors.rate,
             "counts": None if errors is None else errors.line(),

@@ -27,20 +27,22 @@ class Trial:
 
     Attributes:
         name: of the set.
+        rate_hz: of the waveforms.
         waveforms: samples [S] float32 at the model's rate, by utterance.
         references: folded phones by utterance; None where there are none.
         lang: folds hypotheses; None where there are no references.
     """
 
     name: str
+    rate_hz: int
     waveforms: Waveforms
     references: Texts | None = None
     lang: Lang | None = None
 
     @property
     def seconds(self) -> float:
-        """Samples in all; divide by the rate for seconds."""
-        return float(sum(len(samples) for samples in self.waveforms.values()))
+        """All audio."""
+        return sum(len(samples) for samples in self.waveforms.values()) / self.rate_hz
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def noise_trial(rate_hz: int) -> Trial:
         swell = np.exp(-4.0 * np.linspace(-1.0, 1.0, length) ** 2)
         samples = 0.1 * swell * random.standard_normal(length)
         waveforms[f"noise{number}"] = samples.astype(np.float32)
-    return Trial("noise", waveforms)
+    return Trial("noise", rate_hz, waveforms)
 
 
 def data_trial(
@@ -99,7 +101,7 @@ def data_trial(
     references = {
         utt: lang.fold.fold(lang.phones_of(data.text[utt])) for utt in waveforms
     }
-    return Trial(str(path), waveforms, references, lang)
+    return Trial(str(path), rate_hz, waveforms, references, lang)
 
 
 def _errors(
@@ -116,7 +118,7 @@ def _errors(
     return total
 
 
-def hear(trial: Trial, runtime: Runtime, search: Search, rate_hz: int) -> Heard:
+def hear(trial: Trial, runtime: Runtime, search: Search) -> Heard:
     """Runs a model over a trial; the first utterance is run once before the clock starts."""
     runtime.log_posteriors(next(iter(trial.waveforms.values())))
     began = time.perf_counter()
@@ -125,7 +127,7 @@ def hear(trial: Trial, runtime: Runtime, search: Search, rate_hz: int) -> Heard:
     }
     spent = time.perf_counter() - began
     errors = _errors(trial, search, posteriors)
-    return Heard(posteriors, errors, trial.seconds / rate_hz / spent)
+    return Heard(posteriors, errors, trial.seconds / spent)
 
 
 def largest_difference(

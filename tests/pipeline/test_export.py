@@ -1,0 +1,104 @@
+"""Stage export: every artefact is proved against the trained model, or is not kept."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline import export as stage
+from pipeline.__main__ import main
+from pipeline.config import save
+from pipeline.datadir.lang import Lang, write_lang
+from pipeline.datadir.phones import Fold, PhoneTable
+from pipeline.decoding.settings import DecodeSettings
+from pipeline.recogniser import Recogniser
+
+PHONES = ("sil", "a", "b", "c", "d")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    """A data dir of noise and its lang dir."""
+    root = tmp_path_factory.mktemp("corpus")
+    lang = Lang(PhoneTable(PHONES), Fold({p: p for p in PHONES}), None, ("sil",))
+    write_lang(lang, root / "lang")
+    data, random = root / "data", np.random.default_rng(0)
+    data.mkdir()
+    names = ["s1-a", "s1-b"]
+    for name in names:
+        samples = 0.1 * random.standard_normal(8000)
+        soundfile.write(data / f"{name}.wav", samples, 16000)
+    rows = {
+        "wav.scp": "{0} %s/{0}.wav" % data,
+        "text": "{0} a b c d a b",
+        "utt2spk": "{0} s1",
+    }
+    for file, row in rows.items():
+        (data / file).write_text("".join(row.format(n) + "\n" for n in names))
+    (data / "spk2utt").write_text("s1 s1-a s1-b\n")
+    return root
+
+
+def exported(random_model, out: Path, *options: str) -> int:
+    return main(["export", str(random_model), "--out", str(out), *options])
+
+
+def test_artefacts_come_with_their_proof(random_model, corpus, tmp_path, capsys):
+    save(tmp_path / "settings.yaml", DecodeSettings(insertion_penalty=1.5))
+    words = ["--formats", "keras", "--formats", "saved_model", "--formats", "int8"]
+    words += ["--data", str(corpus / "data"), "--lang", str(corpus / "lang")]
+    words += ["--settings", str(tmp_path / "settings.yaml")]
+    assert exported(random_model, tmp_path / "out", *words) == 0
+    said = capsys.readouterr().err
+    assert "kept 3 of 3 artefacts" in said
+    proof = json.loads((tmp_path / "out" / "parity.json").read_text())
+    assert proof["utterances"] == 2
+    assert proof["cmvn"] == "utterance"
+    assert "/ 12," in proof["trained"]["counts"]
+    rows = {row["file"]: row for row in proof["artefacts"]}
+    assert set(rows) == {"model.keras", "saved_model", "model.int8.tflite"}
+    for name, row in rows.items():
+        path = tmp_path / "out" / name
+        files = path.rglob("*") if path.is_dir() else [path]
+        assert row["bytes"] == sum(f.stat().st_size for f in files if f.is_file())
+        assert row["kept"] and row["times_real_time"] > 0
+    for name in ("model.keras", "saved_model"):
+        assert rows[name]["largest_difference"] < 2e-3
+        assert rows[name]["per_difference"] == 0.0
+    trained = Recogniser.load(random_model, settings=tmp_path / "settings.yaml")
+    audio = corpus / "data" / "s1-a.wav"
+    assert [p.phone for p in trained(audio)] == [
+        p.phone for p in Recogniser.load(tmp_path / "out" / "model.keras")(audio)
+    ]
+    assert exported(random_model, tmp_path / "out", *words) == 0
+    assert "is up to date" in capsys.readouterr().err
+
+
+def test_what_is_not_equal_is_not_kept(random_model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(stage, "_TOLERANCE", -1.0)
+    assert exported(random_model, tmp_path, "--formats", "keras") == 2
+    said = capsys.readouterr().err
+    assert "model.keras: log-posteriors differ by" in said
+    assert not (tmp_path / "model.keras").exists()
+    assert not json.loads((tmp_path / "parity.json").read_text())["artefacts"][0][
+        "kept"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "/absent"], "--data and --lang go together"),
+        (["--arpa", "/absent"], "/absent: no such file or folder"),
+        (["--formats", "int8"], "--formats: none left to make of int8"),
+        (["--cmvn", "/absent/cmvn.scp"], "/absent/cmvn.scp: no such file"),
+    ],
+)
+def test_mistakes_are_told_before_work_begins(
+    random_model, tmp_path, capsys, words, message
+):
+    assert exported(random_model, tmp_path / "out", *words) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

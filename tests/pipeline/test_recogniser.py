@@ -1,0 +1,157 @@
+"""The API: a model in, phones of files and arrays out; what is refused."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from features.archive import ArchiveWriter
+from features.errors import AudioError, ConfigError, DataError
+from pipeline import Recogniser
+from pipeline.config import save
+from pipeline.decoding.settings import DecodeSettings
+
+
+def speech(seconds: float = 1.0, rate: int = 16000, seed: int = 0) -> np.ndarray:
+    """Noise in bursts, so that phones change."""
+    random = np.random.default_rng(seed)
+    samples = random.standard_normal(int(rate * seconds))
+    bursts = np.repeat(random.uniform(0.001, 0.3, 20), -(-len(samples) // 20))
+    return (0.3 * samples * bursts[: len(samples)]).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def recogniser(random_model) -> Recogniser:
+    return Recogniser.load(random_model)
+
+
+def test_a_file_is_heard_as_its_samples_are(recogniser, tmp_path):
+    samples = speech()
+    soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="FLOAT")
+    phones = recogniser(tmp_path / "a.wav")
+    assert phones == recogniser(samples, 16000)
+    assert len(phones) > 1
+    assert phones[0].start == 0.0
+    assert phones[-1].end == 1.0
+    for left, right in zip(phones, phones[1:], strict=False):
+        assert left.end == right.start
+    assert {phone.phone for phone in phones} <= set(recogniser.phones)
+    assert all(0.0 < phone.confidence <= 1.0 for phone in phones)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda x: (x * 32768).round().astype(np.int16),
+        lambda x: (x * 2**31).round().astype(np.int32),
+        lambda x: x.astype(np.float64),
+        lambda x: np.stack([x, x], axis=1),
+    ],
+    ids=["int16", "int32", "float64", "stereo"],
+)
+def test_arrays_of_other_kinds_are_heard_alike(recogniser, convert):
+    samples = (speech() * 32768).round().astype(np.float32) / 32768
+    expected = recogniser.log_posteriors(samples, 16000)
+    found = recogniser.log_posteriors(convert(samples), 16000)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_other_rates_are_resampled(recogniser):
+    time = np.arange(48000) / 48000
+    fast = (0.3 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
+    slow = recogniser.log_posteriors(fast[::3], 16000)
+    found = recogniser.log_posteriors(fast, 48000)
+    assert found.shape == slow.shape
+
+
+def test_a_tenth_of_a_second_is_enough(recogniser):
+    phones = recogniser(speech(0.1), 16000)
+    assert phones[-1].end == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("array", "rate", "error", "message"),
+    [
+        (np.zeros(0, np.float32), 16000, AudioError, "array: no samples"),
+        (np.zeros(4000, np.float32), 16000, AudioError, "array: silent"),
+        (speech(0.02), 16000, DataError, "320 samples are less than one frame of 400"),
+        (np.full(4000, np.nan), 16000, AudioError, "NaN or infinity"),
+        (32000 * speech(), 16000, AudioError, "divide 16-bit samples by 32768"),
+        (np.ones((2, 4000)), 16000, AudioError, "transpose it"),
+        (np.ones((2, 2, 2)), 16000, AudioError, r"expected \[samples\] or"),
+        (np.ones(4000, complex), 16000, AudioError, "values of type complex128"),
+        (speech(), None, ConfigError, "an array of samples needs its rate"),
+        (speech(), 0, ConfigError, "got 0; give rate_hz"),
+        ("a.wav", 16000, ConfigError, "a file knows its rate"),
+        ("/absent.wav", None, AudioError, "/absent.wav: no such file"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning")
+def test_what_is_no_audio_is_told(recogniser, array, rate, error, message):
+    with pytest.raises(error, match=message):
+        recogniser(array, rate)
+
+
+@pytest.fixture
+def statistics(tmp_path):
+    """CMVN statistics of two speakers."""
+    with ArchiveWriter(tmp_path / "cmvn.ark", tmp_path / "cmvn.scp") as writer:
+        for spk in ("s0", "s1"):
+            stats = np.zeros((2, 13))
+            stats[0, :-1], stats[1, :-1], stats[0, -1] = -500.0, 3000.0, 100.0
+            writer.write(spk, stats)
+    return tmp_path / "cmvn.scp"
+
+
+def test_statistics_of_others_can_be_given(random_model, recogniser, statistics):
+    given = Recogniser.load(random_model, cmvn=statistics)
+    assert recogniser.runtime.description.cmvn == "utterance"
+    assert given.runtime.description.cmvn == "given"
+    both = [r.log_posteriors(speech(), 16000) for r in (recogniser, given)]
+    assert not np.allclose(*both, atol=0.1)
+
+
+def test_settings_are_used(random_model, recogniser, tmp_path):
+    save(tmp_path / "settings.yaml", DecodeSettings(insertion_penalty=1000.0))
+    strict = Recogniser.load(random_model, settings=tmp_path / "settings.yaml")
+    assert len(strict(speech(), 16000)) == 1
+
+
+def test_what_is_no_model_is_told(tmp_path):
+    with pytest.raises(DataError, match="no final.keras and no exported model"):
+        Recogniser.load(tmp_path)
+    with pytest.raises(DataError, match="absent: no such file or folder"):
+        Recogniser.load(tmp_path / "absent")
+
+
+IMPORTED = """
+import sys
+from pipeline import Recogniser
+Recogniser.load(sys.argv[1])
+print([m for m in ("tensorflow", "keras", "librosa") if m in sys.modules])
+"""
+
+
+def test_tflite_is_run_without_tensorflow(
+    random_model, recogniser, statistics, tmp_path
+):
+    from pipeline.export import export
+
+    export(str(random_model), str(tmp_path / "out"), formats=("tflite",))
+    light = Recogniser.load(tmp_path / "out")
+    np.testing.assert_allclose(
+        light.log_posteriors(speech(), 16000),
+        recogniser.log_posteriors(speech(), 16000),
+        atol=2e-3,
+    )
+    with pytest.raises(ConfigError, match="its CMVN was fixed when it was exported"):
+        Recogniser.load(tmp_path / "out", cmvn=statistics)
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED, str(tmp_path / "out" / "model.tflite")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
