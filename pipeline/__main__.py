@@ -48,6 +48,11 @@ STAGES = (
         "a model with its front end inside: Keras, SavedModel, TFLite, ONNX",
     ),
     (
+        "cluster",
+        "pipeline.cluster:cluster",
+        "Slurm or SGE jobs as workers for --scheduler",
+    ),
+    (
         "results",
         "pipeline.results:results",
         "the table of all scored decode dirs, best first",

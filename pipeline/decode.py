@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ import numpy as np
 from features.archive import ArchiveWriter
 from features.errors import ConfigError, DataError
 from features.files import write_text
+from pipeline.batch.crew import Crewing, cut_shares
+from pipeline.batch.network import lost_utterance, network_share
 from pipeline.config import check, load, parse_yaml, save
 from pipeline.datadir.datadir import DataDir, read_datadir
 from pipeline.datadir.lang import Lang, read_lang
@@ -61,8 +64,15 @@ class Job:
         states = 1 if ctc else recogniser.states_per_phone
         return Decoder(phones, bigram, recogniser.log_priors, states, ctc)
 
-    def posteriors(self, recogniser: "Recogniser", decoder: Decoder) -> Posteriors:
+    def posteriors(
+        self, recogniser: "Recogniser", decoder: Decoder, run: "Network"
+    ) -> Posteriors:
         """Runs the network over the set; each utterance's posteriors are checked.
+
+        Args:
+            recogniser: the model.
+            decoder: its search, which knows what posteriors must be like.
+            run: who runs the network.
 
         Raises:
             DataError: utterances have no features (all are named).
@@ -74,11 +84,36 @@ class Job:
                 f"{', '.join(absent[:10])}; run keraldi extract, or remove them with "
                 "keraldi validate --fix"
             )
-        outputs = recogniser.log_posteriors(recogniser.inputs(self.data))
+        outputs = run.posteriors(recogniser, self.data)
         total, label = len(self.data.utterances), f"decode {self.data.path}"
         for utt, matrix in progress(outputs, total=total, label=label):
             decoder.check(utt, matrix)
             yield utt, matrix
+
+
+@dataclass(frozen=True)
+class Network:
+    """Who runs the network of a model.
+
+    Attributes:
+        crewing: how many processes.
+        model: model dir.
+        marks: folder for their marks.
+    """
+
+    crewing: Crewing
+    model: str
+    marks: Path
+
+    def posteriors(self, recogniser: "Recogniser", data: DataDir) -> Posteriors:
+        """Log-posteriors of a set's utterances in order."""
+        if self.crewing.alone:
+            return recogniser.log_posteriors(recogniser.inputs(data))
+        work = partial(network_share, self.model, str(data.path))
+        shares = cut_shares(
+            data.utterances, [0] * len(data.utterances), workers=self.crewing.nj
+        )
+        return self.crewing.in_order(work, shares, lost_utterance, marks=self.marks)
 
 
 def _found(
@@ -233,6 +268,8 @@ def decode(
     prior_scale: float | None = None,
     min_frames: int | None = None,
     posteriors: bool = False,
+    nj: int = 1,
+    scheduler: str | None = None,
 ) -> None:
     """Decodes a set with a model: `hyp`, `ctm` with confidences, `settings.yaml`.
 
@@ -250,7 +287,10 @@ def decode(
         prior_scale: of the log priors; 1 when not given.
         min_frames: network frames a phone lasts at least; 1 when not given.
         posteriors: write log-posteriors too, as `posteriors.ark`.
+        nj: processes of this machine that run the network.
+        scheduler: address of a running dask scheduler, whose workers do it in their place.
     """
+    network = Network(Crewing(nj, scheduler), model, Path(out) / ".stamps" / "marks")
     require(model, data, lang, mend="run the stages before this one")
     given = {
         "lm_weight": lm_weight,
@@ -283,7 +323,9 @@ def decode(
         recogniser.frontend.skip,
     )
     trials: list[Trial] = []
-    with _stored(job.posteriors(recogniser, decoder), folder, posteriors) as stream:
+    with _stored(
+        job.posteriors(recogniser, decoder, network), folder, posteriors
+    ) as stream:
         if tune and not decoder.ctc:
             held = dict(stream)
             chosen, trials = tuned(decoder, held, job.data, job.lang, chosen)

@@ -3,11 +3,9 @@
 import hashlib
 import itertools
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +15,10 @@ from threadpoolctl import threadpool_limits
 from features.archive import ArchiveWriter
 from features.audio import read_audio, resample
 from features.augment import speed
-from features.errors import AudioError, ConfigError, DataError
+from features.errors import AudioError, DataError
 from features.normalize import CmvnStats
 from features.spectral import FeatureOptions, compute_features
+from pipeline.batch.crew import Crewing
 from pipeline.config import load, save
 from pipeline.datadir.datadir import DataDir, read_datadir
 from pipeline.datadir.operations import read_speeds
@@ -27,7 +26,6 @@ from pipeline.datadir.tables import write_table
 from pipeline.stage import Accounting, Stamp, note, progress
 
 _BLOCK = 32  # utterances a worker is given at a time
-_AHEAD = 2  # blocks under way for every worker: enough to keep it busy, few to hold
 _SLOWEST, _FASTEST = 0.5, 2.0
 _OUTPUTS = (
     "feats.ark",
@@ -157,38 +155,19 @@ def _extract_one(job: Job, reading: Reading) -> Result:
     return Result(job.utt, frames, len(samples) / wanted, rate)
 
 
-def _extract_block(jobs: tuple[Job, ...], reading: Reading) -> list[Result]:
+def _extract_block(jobs: Sequence[Job], *, reading: Reading) -> list[Result]:
     with threadpool_limits(limits=1):
         return [_extract_one(job, reading) for job in jobs]
 
 
-def _results(jobs: Iterable[Job], reading: Reading, nj: int) -> Iterator[Result]:
-    """Results in the order of the jobs, from `nj` processes, few of them held at a time."""
-    blocks = _batched(jobs)
-    if nj == 1:
-        for block in blocks:
-            yield from _extract_block(block, reading)
-        return
-    with ProcessPoolExecutor(nj, mp_context=get_context("spawn")) as pool:
-        yield from _in_order(pool, blocks, reading, nj * _AHEAD)
+def _lost(job: Job) -> Result:
+    return Result(job.utt, fault=f"{job.source}: two workers died of it; look at it")
 
 
 def _batched(jobs: Iterable[Job]) -> Iterator[tuple[Job, ...]]:
     stream = iter(jobs)
     while block := tuple(itertools.islice(stream, _BLOCK)):
         yield block
-
-
-def _in_order(
-    pool: Executor, blocks: Iterable[tuple[Job, ...]], reading: Reading, ahead: int
-) -> Iterator[Result]:
-    waiting: deque[Future[list[Result]]] = deque()
-    for block in blocks:
-        waiting.append(pool.submit(_extract_block, block, reading))
-        if len(waiting) > ahead:
-            yield from waiting.popleft().result()
-    while waiting:
-        yield from waiting.popleft().result()
 
 
 @dataclass
@@ -220,7 +199,7 @@ def _write_features(
     reading: Reading,
     stamp: Stamp,
     *,
-    nj: int,
+    crewing: Crewing,
     compress: bool,
     skip_bad: bool,
 ) -> tuple[Tables, Accounting]:
@@ -230,9 +209,13 @@ def _write_features(
         DataError: lists every bad utterance (unless they are to be left out).
     """
     folder, tables, accounting = Path(data.path), Tables(), Accounting()
-    results = progress(
-        _results(jobs, reading, nj), total=len(jobs), label=f"extract {folder}"
+    made = crewing.in_order(
+        partial(_extract_block, reading=reading),
+        _batched(jobs),
+        _lost,
+        marks=folder / ".stamps" / "marks",
     )
+    results = progress(made, total=len(jobs), label=f"extract {folder}")
     with ArchiveWriter(
         folder / "feats.ark", folder / "feats.scp", compress=compress
     ) as writer:
@@ -260,6 +243,7 @@ def extract(
     *,
     config: str | None = None,
     nj: int = 1,
+    scheduler: str | None = None,
     allow_pipes: bool = False,
     rate: Literal["resample", "refuse"] = "resample",
     compress: bool = False,
@@ -270,14 +254,14 @@ def extract(
     Args:
         data: data dir; features and tables are written into it.
         config: YAML file of feature settings; the defaults when absent.
-        nj: processes.
+        nj: processes of this machine.
+        scheduler: address of a running dask scheduler, whose workers do the work.
         allow_pipes: whether commands in wav.scp may be run.
         rate: what to do with audio of another rate than the features': resample or refuse.
         compress: write Kaldi's compressed archives, a quarter of the size.
         skip_bad: leave bad audio out, counted and named, instead of stopping.
     """
-    if nj < 1:
-        raise ConfigError(f"--nj: expected at least 1, got {nj}")
+    crewing = Crewing(nj, scheduler)
     options = load(config, FeatureOptions) if config else FeatureOptions()
     reading = Reading(options, allow_pipes, rate)
     folder = Path(data)
@@ -302,7 +286,13 @@ def extract(
     if not jobs:
         raise DataError(f"{folder}/utt2spk: no utterances; run keraldi prepare")
     tables, accounting = _write_features(
-        source, jobs, reading, stamp, nj=nj, compress=compress, skip_bad=skip_bad
+        source,
+        jobs,
+        reading,
+        stamp,
+        crewing=crewing,
+        compress=compress,
+        skip_bad=skip_bad,
     )
     with ArchiveWriter(folder / "cmvn.ark", folder / "cmvn.scp") as writer:
         for speaker in sorted(tables.stats, key=str.encode):

@@ -1,18 +1,20 @@
 """Stage transcribe: audio of any kind and amount, and a model -> phones with times."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from features.errors import ConfigError
+from pipeline.batch.crew import Crewing, cut_shares
 from pipeline.batch.discovery import discover
 from pipeline.batch.items import Item
-from pipeline.batch.journal import FolderLock
+from pipeline.batch.journal import WORK, FolderLock, Outcome
 from pipeline.batch.outputs import Format, Layout, Outputs
-from pipeline.batch.recognition import Plan, Recognition
-from pipeline.batch.run import Order, Run, Totals
+from pipeline.batch.recognition import Plan, Recognition, lost, recognise
+from pipeline.batch.run import Order, Run, Totals, Work
 from pipeline.config import load
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.stage import fingerprint, note, require
@@ -61,10 +63,28 @@ def make_plan(
     return Plan(model, arpa, asdict(chosen), parts, allow_pipes, threads)
 
 
-def run_plan(order: Order, items: Sequence[Item], plan: Plan) -> Totals:
+def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
+    """The work of a plan as a run wants it: in this process, or by a crew."""
+    if crewing.alone:
+        return lambda items: Recognition(plan).run(items)
+
+    def shared(items: Iterable[Item]) -> Iterator[Outcome]:
+        pending = list(items)
+        sizes = [item.state()[0] for item in pending]
+        with crewing.crew(folder / WORK / "marks") as crew:
+            shares = cut_shares(pending, sizes, workers=crew.threads)
+            for outcomes in crew.run(partial(recognise, plan), shares, lost):
+                yield from outcomes
+
+    return shared
+
+
+def run_plan(
+    order: Order, items: Sequence[Item], plan: Plan, crewing: Crewing
+) -> Totals:
     """Runs a plan over items into the order's folder; its lock is held."""
     run = Run(order, items, result_settings(plan))
-    return run(lambda pending: Recognition(plan).run(pending))
+    return run(work_of(plan, crewing, order.folder))
 
 
 def transcribe(
@@ -76,6 +96,8 @@ def transcribe(
     formats: tuple[Format, ...] = ("text", "ctm", "jsonl"),
     layout: Layout = "stream",
     posteriors: bool = False,
+    nj: int = 1,
+    scheduler: str | None = None,
     threads: int = 0,
     allow_pipes: bool = False,
     max_failures: int | None = None,
@@ -96,7 +118,11 @@ def transcribe(
         formats: text (Kaldi's, `hyp`), ctm, jsonl, textgrid.
         layout: one file for all recordings, or a file for each.
         posteriors: write log-posteriors too, as `posteriors.ark`.
-        threads: batches under way at once; one for each processor when 0.
+        nj: processes of this machine.
+        scheduler: address of a running dask scheduler, whose workers do the work; they must
+            see the same files under the same names.
+        threads: batches under way at once in a process; 0 shares out this machine's
+            processors, and means 1 with a scheduler.
         allow_pipes: whether commands in wav.scp may be run.
         max_failures: stop when more recordings than that have failed.
         retry_failed: try again what failed before, though its file is as it was.
@@ -104,6 +130,7 @@ def transcribe(
     Returns:
         0 when every recording is done, 1 when some failed.
     """
+    crewing = Crewing(nj, scheduler)
     plan = make_plan(
         model,
         out,
@@ -111,7 +138,7 @@ def transcribe(
         settings=settings,
         posteriors=posteriors,
         allow_pipes=allow_pipes,
-        threads=threads or _cpus(),
+        threads=threads or (1 if scheduler else max(1, _cpus() // nj)),
     )
     found = discover(paths)
     folder = Path(out)
@@ -130,5 +157,5 @@ def transcribe(
     if found.repeated:
         note(f"transcribe: {found.repeated} files found twice are done once")
     with FolderLock(folder):
-        totals = run_plan(order, found.items, plan)
+        totals = run_plan(order, found.items, plan, crewing)
     return 1 if totals.failed or totals.pending else 0

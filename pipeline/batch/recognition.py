@@ -1,10 +1,12 @@
 """Recordings to phones: read ahead, through the network in batches, searched, put together."""
 
+import functools
+import json
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -231,6 +233,23 @@ class Recognition:
                         yield from future.result()
             for future in running:
                 yield from future.result()
+
+
+@functools.cache
+def _known(plan: str) -> Recognition:
+    """One recogniser for all shares that a worker gets."""
+    return Recognition(Plan(**json.loads(plan)))
+
+
+def recognise(plan: Plan, items: Sequence[Item]) -> list[Outcome]:
+    """Does some items, in a worker."""
+    return list(_known(json.dumps(asdict(plan), sort_keys=True)).run(items))
+
+
+def lost(item: Item) -> Outcome:
+    """What becomes of an item that killed two workers."""
+    message = f"{item.source}: two workers died of it; look at it, or leave it out"
+    return Outcome.failure(item, message)
 
 
 def _length(reading: _Reading) -> int:

@@ -1,0 +1,351 @@
+"""Work shared by processes, here or on other machines, through dask.distributed."""
+
+import contextlib
+import itertools
+import logging
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from features.errors import ConfigError, DataError
+from pipeline.stage import note
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+T = TypeVar("T")
+R = TypeVar("R")
+Work = Callable[[Sequence[T]], Sequence[R]]
+
+_AHEAD = 2  # shares under way for every thread of a worker: enough to keep it busy
+_CONNECT_S = 30
+_LEAST, _MOST = 24, 192  # items of a share
+_BYTES = 64 << 20  # of a share
+_FALSE_STARTS = 10  # deaths of a share before it began, after which workers are no good
+
+
+@dataclass(frozen=True)
+class _Died:
+    """A share whose worker died; `item` is the number of the one it was at, if known."""
+
+    item: int | None
+
+
+def attempt(
+    work: Work[T, R], items: Sequence[T], mark: str, one_by_one: bool
+) -> Sequence[R] | _Died:
+    """Does a share in a worker, and leaves a mark that outlives the worker's death.
+
+    Dask gives a dead worker's tasks to another one. That one finds the mark, and says what
+    happened in place of dying as well.
+
+    Args:
+        work: does items.
+        items: the share.
+        mark: path of the mark; on a disk that all machines see.
+        one_by_one: whether the mark names each item in turn.
+    """
+    path = Path(mark)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return _read_mark(path)
+    results: list[R] = []
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        if not one_by_one:
+            results.extend(work(items))
+        else:
+            for number, item in enumerate(items):
+                file.seek(0)
+                file.write(f"{number}\n")
+                file.flush()
+                results.extend(work([item]))
+    path.unlink(missing_ok=True)
+    return results
+
+
+def _read_mark(path: Path) -> _Died:
+    text = path.read_text(encoding="ascii").strip()
+    return _Died(int(text) if text else None)
+
+
+@dataclass(frozen=True)
+class _Share(Generic[T]):
+    """Items that go to a worker together."""
+
+    items: Sequence[T]
+    one_by_one: bool = False
+    false_starts: int = 0
+
+
+class Crew:
+    """Workers: processes of this machine, or those of a running dask scheduler.
+
+    Args:
+        nj: processes of this machine.
+        scheduler: address of a scheduler, whose workers are used in their place.
+        marks: folder for marks, seen by all workers; made, and removed in the end.
+
+    Raises:
+        ConfigError: dask is not installed.
+        DataError: the scheduler does not answer.
+    """
+
+    def __init__(self, *, nj: int, scheduler: str | None, marks: Path) -> None:
+        try:
+            import distributed  # noqa: F401
+        except ImportError:
+            raise ConfigError(
+                "--nj and --scheduler need dask; pip install dask distributed"
+            ) from None
+        self._nj, self._scheduler, self._marks = nj, scheduler, marks
+        self._numbers = itertools.count()
+        self._stack = contextlib.ExitStack()
+        self._client: Client
+
+    def _connect(self) -> "Client":
+        from distributed import Client
+
+        try:
+            client = Client(self._scheduler, timeout=_CONNECT_S)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"--scheduler {self._scheduler}: no answer ({error}); start it with dask "
+                "scheduler, or give its address as tcp://HOST:8786"
+            ) from None
+        if not client.nthreads():
+            note(f"waiting for the first worker of {self._scheduler}")
+            client.wait_for_workers(1)
+        return client
+
+    def _start_local(self) -> "Client":
+        import dask
+        from distributed import Client, LocalCluster
+
+        # A worker gets no more than it can begin, so that its death blames no other share.
+        self._stack.enter_context(
+            dask.config.set(
+                {
+                    "distributed.scheduler.worker-saturation": 1.0,
+                    "distributed.scheduler.allowed-failures": 0,
+                }
+            )
+        )
+        cluster = LocalCluster(
+            n_workers=self._nj,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=None,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+        self._stack.enter_context(cluster)
+        return Client(cluster)
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(self._marks, ignore_errors=True)
+        self._marks.mkdir(parents=True)
+        self._stack.callback(shutil.rmtree, self._marks, ignore_errors=True)
+        client = self._connect() if self._scheduler else self._start_local()
+        self._client = self._stack.enter_context(client)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def threads(self) -> int:
+        """Threads of all workers that are there now, at least 1."""
+        return max(1, sum(self._client.nthreads().values()))
+
+    def run(
+        self,
+        work: Work[T, R],
+        shares: Iterable[Sequence[T]],
+        lost: Callable[[T], R],
+    ) -> Iterator[Sequence[R]]:
+        """Has shares of items done, and yields their results as they come, in any order.
+
+        When a worker dies its share is done again, one item at a time; an item that this
+        too kills a worker at is given up.
+
+        Args:
+            work: does some items; it and they must survive pickling.
+            shares: items to be done together; taken as workers get free.
+            lost: makes the result of an item that is given up.
+        """
+        from distributed import as_completed
+
+        waiting = (_Share(items) for items in shares)
+        again: deque[_Share[T]] = deque()
+        running: dict[Any, tuple[_Share[T], Path]] = {}
+        completed = as_completed()
+        while True:
+            room = self.threads * _AHEAD - len(running)
+            for share in _taken(max(0, room), again, waiting):
+                mark = self._marks / f"{next(self._numbers)}"
+                future = self._client.submit(
+                    attempt,
+                    work,
+                    share.items,
+                    str(mark),
+                    share.one_by_one,
+                    key=f"keraldi-{os.getpid()}-{id(self)}-{mark.name}",
+                    pure=False,
+                )
+                running[future.key] = share, mark
+                completed.add(future)
+            if not running:
+                return
+            future = next(completed)
+            share, mark = running.pop(future.key)
+            result = self._result(future, mark)
+            mark.unlink(missing_ok=True)
+            if isinstance(result, _Died):
+                retries, given_up = _after_death(share, result)
+                again.extend(retries)
+                result = [lost(item) for item in given_up]
+            if result:
+                yield result
+
+    def _result(self, future: "Future", mark: Path) -> Any:
+        """What a worker gave back, or its death."""
+        from distributed import KilledWorker
+
+        error = future.exception()
+        if error is None:
+            return future.result()
+        if not isinstance(error, KilledWorker):
+            raise error
+        return _read_mark(mark) if mark.exists() else _Died(-1)
+
+
+def _taken(
+    count: int, again: "deque[_Share[T]]", waiting: Iterator[_Share[T]]
+) -> list[_Share[T]]:
+    """Up to `count` shares: those to be done again first, then new ones."""
+    taken = [again.popleft() for _ in range(min(count, len(again)))]
+    return taken + list(itertools.islice(waiting, max(0, count - len(taken))))
+
+
+def _after_death(share: _Share[T], died: _Died) -> tuple[list[_Share[T]], Sequence[T]]:
+    """What of a share is done again, and which items are given up."""
+    if died.item == -1:
+        if share.false_starts == _FALSE_STARTS:
+            raise DataError(
+                f"workers died {_FALSE_STARTS} times before they began; look at their logs"
+            )
+        return [_Share(share.items, share.one_by_one, share.false_starts + 1)], []
+    if not share.one_by_one or died.item is None:
+        note(f"a worker died; its {len(share.items)} items are done again, one by one")
+        return [_Share(share.items, one_by_one=True)], []
+    number = died.item
+    parts = [
+        _Share(share.items[:number]),
+        _Share(share.items[number + 1 :], one_by_one=True),
+    ]
+    return [part for part in parts if part.items], [share.items[number]]
+
+
+@dataclass(frozen=True)
+class Crewing:
+    """Who does the work of a stage.
+
+    Attributes:
+        nj: processes of this machine.
+        scheduler: address of a running dask scheduler, or None.
+
+    Raises:
+        ConfigError: `nj` is below 1.
+    """
+
+    nj: int = 1
+    scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.nj < 1:
+            raise ConfigError(f"--nj: expected at least 1, got {self.nj}")
+
+    @property
+    def alone(self) -> bool:
+        """Whether the stage does it all in its own process."""
+        return self.nj == 1 and self.scheduler is None
+
+    def crew(self, marks: Path) -> Crew:
+        """The workers, with a folder for their marks."""
+        return Crew(nj=self.nj, scheduler=self.scheduler, marks=marks)
+
+    def in_order(
+        self,
+        work: Work[T, R],
+        shares: Iterable[Sequence[T]],
+        lost: Callable[[T], R],
+        *,
+        marks: Path,
+    ) -> Iterator[R]:
+        """Results in the order of the items, one for each; work is shared out as by `Crew.run`.
+
+        Few shares are held: those that were done before one that is still under way.
+        """
+        if self.alone:
+            for items in shares:
+                yield from work(items)
+            return
+        numbered = _numbered(shares)
+        held: dict[int, R] = {}
+        following = 0
+        with self.crew(marks) as crew:
+            task = partial(_keep_numbers, work)
+            for results in crew.run(task, numbered, lambda i: (i[0], lost(i[1]))):
+                held.update(results)
+                while following in held:
+                    yield held.pop(following)
+                    following += 1
+
+
+def _numbered(shares: Iterable[Sequence[T]]) -> Iterator[list[tuple[int, T]]]:
+    numbers = itertools.count()
+    for items in shares:
+        yield [(next(numbers), item) for item in items]
+
+
+def _keep_numbers(
+    work: Work[T, R], items: Sequence[tuple[int, T]]
+) -> list[tuple[int, R]]:
+    """Work on numbered items; its results, one an item in their order, keep the numbers."""
+    results = work([item for _, item in items])
+    return [(n, result) for (n, _), result in zip(items, results, strict=True)]
+
+
+def cut_shares(
+    items: Sequence[T], sizes: Sequence[int], *, workers: int
+) -> Iterator[Sequence[T]]:
+    """Cuts items into shares: large ones for speed, enough of them for all workers.
+
+    Args:
+        items: what is to do.
+        sizes: bytes of each.
+        workers: how many share the work.
+    """
+    most = max(_LEAST, min(_MOST, -(-len(items) // (4 * workers))))
+    share: list[T] = []
+    total = 0
+    for item, size in zip(items, sizes, strict=True):
+        if share and (len(share) == most or total + size > _BYTES):
+            yield share
+            share, total = [], 0
+        share.append(item)
+        total += size
+    if share:
+        yield share

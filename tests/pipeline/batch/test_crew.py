@@ -1,0 +1,90 @@
+"""Shared work: workers that die are replaced, what kills them is given up and named."""
+
+import os
+import signal
+import sys
+import time
+
+import cloudpickle
+import pytest
+
+from features.errors import ConfigError, DataError
+from pipeline.batch.crew import Crew, Crewing, attempt, cut_shares
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+def square(items):
+    """Work that kills its worker at item 17."""
+    for item in items:
+        if item == 17:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return [item * item for item in items]
+
+
+def given_up(item):
+    return f"gave up {item}"
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_deaths_cost_only_what_causes_them(tmp_path, capsys):
+    marks = tmp_path / "marks"
+    shares = [list(range(start, start + 8)) for start in range(0, 48, 8)]
+    with Crew(nj=2, scheduler=None, marks=marks) as crew:
+        assert crew.threads == 2
+        found = [r for results in crew.run(square, shares, given_up) for r in results]
+    expected = [n * n for n in range(48) if n != 17] + ["gave up 17"]
+    assert sorted(found, key=str) == sorted(expected, key=str)
+    assert "a worker died; its 8 items are done again" in capsys.readouterr().err
+    assert not marks.exists()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("nj", [1, 2])
+def test_results_come_in_the_order_of_the_items(tmp_path, nj):
+    shares = [[3, 1], [40], [5, 6, 7]]
+    crewing = Crewing(nj)
+    found = crewing.in_order(square, shares, given_up, marks=tmp_path / "marks")
+    assert list(found) == [9, 1, 1600, 25, 36, 49]
+
+
+def test_a_share_that_was_begun_before_is_not_begun_again(tmp_path):
+    mark = tmp_path / "0"
+    assert attempt(square, [1, 2], str(mark), False) == [1, 4]
+    assert not mark.exists()
+
+    def dies(items):
+        if items == [2]:
+            raise KeyboardInterrupt  # stands for a death: nothing cleans up after it
+        return items
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt(dies, [1, 2, 3], str(mark), True)
+    assert mark.exists()
+    assert attempt(dies, [1, 2, 3], str(mark), True).item == 1
+
+
+@pytest.mark.parametrize(("workers", "most"), [(1, 192), (2, 125), (20, 24)])
+def test_shares_are_large_but_enough(workers, most):
+    items = list(range(1000))
+    shares = list(cut_shares(items, [1] * 1000, workers=workers))
+    assert [item for share in shares for item in share] == items
+    assert max(map(len, shares)) == most
+
+
+def test_a_file_of_hours_is_a_share_of_its_own():
+    shares = list(cut_shares("abc", [10, 1 << 30, 10], workers=1))
+    assert shares == [["a"], ["b"], ["c"]]
+
+
+def test_no_workers_are_an_error():
+    with pytest.raises(ConfigError, match="--nj: expected at least 1, got 0"):
+        Crewing(nj=0)
+
+
+def test_a_silent_scheduler_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.batch.crew._CONNECT_S", 0.2)
+    crew = Crew(nj=1, scheduler="tcp://127.0.0.1:9", marks=tmp_path / "marks")
+    with pytest.raises(DataError, match="--scheduler tcp://127.0.0.1:9: no answer"):
+        with crew:
+            time.sleep(0)
