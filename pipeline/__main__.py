@@ -48,6 +48,11 @@ STAGES = (
         "a model with its front end inside: Keras, SavedModel, TFLite, ONNX",
     ),
     (
+        "score-corpus",
+        "pipeline.score_corpus:score_corpus",
+        "transcribe audio that has references, and score it",
+    ),
+    (
         "cluster",
         "pipeline.cluster:cluster",
         "Slurm or SGE jobs as workers for --scheduler",

@@ -1,13 +1,15 @@
 """Stage transcribe: audio of any kind and amount, and a model -> phones with times."""
 
+import json
 import os
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from features.errors import ConfigError
+from features.errors import ConfigError, DataError
 from pipeline.batch.crew import Crewing, cut_shares
 from pipeline.batch.discovery import discover
 from pipeline.batch.items import Item
@@ -15,13 +17,16 @@ from pipeline.batch.journal import WORK, FolderLock, Outcome
 from pipeline.batch.outputs import Format, Layout, Outputs
 from pipeline.batch.recognition import Plan, Recognition, lost, recognise
 from pipeline.batch.run import Order, Run, Totals, Work
-from pipeline.config import load
+from pipeline.config import check, load, save
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.stage import fingerprint, note, require
 
 
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0))
+def processors(crewing: Crewing) -> int:
+    """Processors for each process: all of this machine's shared out, one of another's."""
+    if crewing.scheduler is not None:
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) // crewing.nj)
 
 
 def result_settings(plan: Plan) -> dict[str, Any]:
@@ -29,12 +34,43 @@ def result_settings(plan: Plan) -> dict[str, Any]:
     files = {"model": Path(plan.model) / "final.keras"}
     if plan.arpa is not None:
         files["arpa"] = Path(plan.arpa)
+    if plan.words is not None:
+        names = ("phones.txt", "lexicon.txt", "silence.txt")
+        paths = (Path(plan.words) / name for name in names)
+        files |= {path.name: path for path in paths if path.exists()}
     return {
         **{name: fingerprint(path) for name, path in files.items()},
         "settings": plan.settings,
         "posteriors": plan.posteriors is not None,
         "allow_pipes": plan.allow_pipes,
     }
+
+
+def _objective(model: Path) -> str:
+    """The objective in a model's recipe, read without TensorFlow.
+
+    Raises:
+        DataError: the file is no Keras archive of Keraldi's.
+    """
+    path = model / "final.keras"
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("config.json") as file:
+            return str(json.load(file)["config"]["recipe"]["objective"])
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path}: not a model of Keraldi's ({error}); train it again"
+        ) from None
+
+
+def used_settings(plan: Plan, source: str) -> DecodeSettings:
+    """The search's settings with where they are used, for a reader of the results."""
+    ctc = _objective(Path(plan.model)) == "ctc"
+    return replace(
+        check(plan.settings, DecodeSettings, source="settings"),
+        search="greedy ctc" if ctc else "viterbi",
+        grammar=None if ctc else plan.arpa,
+        decoded=source,
+    )
 
 
 def make_plan(
@@ -44,6 +80,7 @@ def make_plan(
     arpa: str | None,
     settings: str | None,
     posteriors: bool,
+    words: str | None = None,
     allow_pipes: bool,
     threads: int,
 ) -> Plan:
@@ -56,11 +93,13 @@ def make_plan(
     require(Path(model) / "final.keras", mend="run keraldi train, or give its folder")
     if arpa is not None:
         require(arpa, mend="run keraldi lm")
+    if words is not None:
+        require(words, mend="give a lang dir with lexicon.txt")
     if threads < 1:
         raise ConfigError(f"--threads: expected at least 1, got {threads}")
     chosen = load(settings, DecodeSettings) if settings else DecodeSettings()
     parts = str(Path(out) / ".work" / "posteriors") if posteriors else None
-    return Plan(model, arpa, asdict(chosen), parts, allow_pipes, threads)
+    return Plan(model, arpa, asdict(chosen), parts, words, allow_pipes, threads)
 
 
 def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
@@ -79,12 +118,32 @@ def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
     return shared
 
 
+def find_items(stage: str, paths: Sequence[str]) -> tuple[Item, ...]:
+    """All that paths lead to, sorted by id; says what was passed over."""
+    found = discover(paths)
+    if found.passed_over:
+        note(f"{stage}: {found.passed_over} files passed over: no audio by name")
+    if found.repeated:
+        note(f"{stage}: {found.repeated} files found twice are done once")
+    return found.items
+
+
 def run_plan(
-    order: Order, items: Sequence[Item], plan: Plan, crewing: Crewing
+    order: Order, items: Sequence[Item], plan: Plan, crewing: Crewing, *, source: str
 ) -> Totals:
-    """Runs a plan over items into the order's folder; its lock is held."""
-    run = Run(order, items, result_settings(plan))
-    return run(work_of(plan, crewing, order.folder))
+    """Runs a plan over items, into the order's folder, with its lock.
+
+    Args:
+        order: what is asked.
+        items: all there is.
+        plan: what makes results.
+        crewing: who does the work.
+        source: what the items are, for the record of settings.
+    """
+    with FolderLock(order.folder):
+        save(order.folder / "settings.yaml", used_settings(plan, source))
+        run = Run(order, items, result_settings(plan))
+        return run(work_of(plan, crewing, order.folder))
 
 
 def transcribe(
@@ -96,6 +155,7 @@ def transcribe(
     formats: tuple[Format, ...] = ("text", "ctm", "jsonl"),
     layout: Layout = "stream",
     posteriors: bool = False,
+    words: str | None = None,
     nj: int = 1,
     scheduler: str | None = None,
     threads: int = 0,
@@ -118,6 +178,7 @@ def transcribe(
         formats: text (Kaldi's, `hyp`), ctm, jsonl, textgrid.
         layout: one file for all recordings, or a file for each.
         posteriors: write log-posteriors too, as `posteriors.ark`.
+        words: lang dir with a lexicon: the words of transcripts are aligned, `words.ctm`.
         nj: processes of this machine.
         scheduler: address of a running dask scheduler, whose workers do the work; they must
             see the same files under the same names.
@@ -137,25 +198,19 @@ def transcribe(
         arpa=arpa,
         settings=settings,
         posteriors=posteriors,
+        words=words,
         allow_pipes=allow_pipes,
-        threads=threads or (1 if scheduler else max(1, _cpus() // nj)),
+        threads=threads or processors(crewing),
     )
-    found = discover(paths)
     folder = Path(out)
     order = Order(
         "transcribe",
         folder,
-        Outputs(folder, formats, layout),
+        Outputs(folder, formats, layout, words=words is not None),
         posteriors=posteriors,
         max_failures=max_failures,
         retry_failed=retry_failed,
     )
-    if found.passed_over:
-        note(
-            f"transcribe: {found.passed_over} files passed over: no audio by their names"
-        )
-    if found.repeated:
-        note(f"transcribe: {found.repeated} files found twice are done once")
-    with FolderLock(folder):
-        totals = run_plan(order, found.items, plan, crewing)
+    items = find_items("transcribe", paths)
+    totals = run_plan(order, items, plan, crewing, source=" ".join(paths))
     return 1 if totals.failed or totals.pending else 0

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.batch.items import Item
 from pipeline.batch.journal import Outcome
 from pipeline.batch.windows import Window
+from pipeline.batch.words import Word
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,10 @@ class Phone:
     confidence: float
 
 
-# Start and end in seconds of a phone, in a recording of so many frames and seconds.
-Span = Callable[[Phone, int, float], tuple[float, float]]
+# Start and end in seconds of frames `start` to `end` of a recording of so many frames and
+# seconds.
+Span = Callable[[int, int, int, float], tuple[float, float]]
+Align = Callable[[Item, np.ndarray], Sequence[Word]]
 
 
 def join(windows: Sequence[Sequence[Phone]]) -> list[Phone]:
@@ -61,6 +64,7 @@ class _Open:
     state: tuple[int, int, int]
     frames: int
     windows: dict[int, Sequence[Phone]]
+    matrices: dict[int, np.ndarray]
     failed: bool = False
 
 
@@ -71,12 +75,18 @@ class Assembly:
         symbols: of the phones.
         span: where frames lie in time.
         posteriors: folder for log-posteriors, or None.
+        align: finds the words of an item in its log-posteriors; None where none are wanted.
     """
 
     def __init__(
-        self, symbols: Sequence[str], span: Span, posteriors: Path | None
+        self,
+        symbols: Sequence[str],
+        span: Span,
+        posteriors: Path | None,
+        align: Align | None = None,
     ) -> None:
         self._symbols = symbols
+        self._align = align
         self._span = span
         self._folder = posteriors
         self._lock = threading.Lock()
@@ -90,30 +100,51 @@ class Assembly:
         phones: Sequence[Phone],
         log_posteriors: np.ndarray,
     ) -> Outcome | None:
-        """Takes a window's phones; the outcome when it was the last of its recording."""
+        """Takes a window's phones; the outcome when it was the last of its recording.
+
+        Raises:
+            DataError: its words cannot be aligned.
+        """
         if self._folder is not None:
             self._store(item, window, log_posteriors)
         with self._lock:
             if item.id in self._failed:
                 return None
-            held = self._open.setdefault(item.id, _Open(item.state(), 0, {}))
+            held = self._open.setdefault(item.id, _Open(item.state(), 0, {}, {}))
             held.windows[window.first] = phones
             held.frames += window.count
+            if self._align is not None:
+                held.matrices[window.first] = log_posteriors
             if held.frames < window.total:
                 return None
             del self._open[item.id]
+        outcome = self._outcome(item, window, held)
         if self._folder is not None:
             part = part_path(self._folder, item.id)
             os.replace(self._unfinished(part), part)
-        ordered = [held.windows[first] for first in sorted(held.windows)]
-        rows = []
-        for phone in join(ordered):
-            start, end = self._span(phone, window.total, window.seconds)
-            confidence = round(phone.confidence, 3)
-            symbol = self._symbols[phone.phone]
-            rows.append((symbol, round(start, 4), round(end, 4), confidence))
-        seconds = round(window.seconds, 4)
-        return Outcome(item.id, item.source, held.state, seconds, rows)
+        return outcome
+
+    def _outcome(self, item: Item, window: Window, held: _Open) -> Outcome:
+        """What came of a recording, all of whose windows are done."""
+        total, seconds = window.total, window.seconds
+
+        def times(start: int, end: int) -> tuple[float, float]:
+            first, last = self._span(start, end, total, seconds)
+            return round(first, 4), round(last, 4)
+
+        places = sorted(held.windows)
+        phones = [
+            (self._symbols[p.phone], *times(p.start, p.end), round(p.confidence, 3))
+            for p in join([held.windows[place] for place in places])
+        ]
+        words = None
+        if self._align is not None:
+            matrix = np.concatenate([held.matrices[place] for place in places])
+            found = self._align(item, matrix)
+            words = [(word.word, *times(word.start, word.end)) for word in found]
+        return Outcome(
+            item.id, item.source, held.state, round(seconds, 4), phones, words
+        )
 
     def fail(self, item: Item, message: str) -> Outcome | None:
         """Gives up a recording; None when it was given up before."""

@@ -38,7 +38,7 @@ class _Died:
 
 
 def attempt(
-    work: Work[T, R], items: Sequence[T], mark: str, one_by_one: bool
+    work: Work[T, R], items: Sequence[T], mark: str, one_by_one: bool, folder: str
 ) -> Sequence[R] | _Died:
     """Does a share in a worker, and leaves a mark that outlives the worker's death.
 
@@ -50,7 +50,9 @@ def attempt(
         items: the share.
         mark: path of the mark; on a disk that all machines see.
         one_by_one: whether the mark names each item in turn.
+        folder: where the stage was started; names of files are relative to it.
     """
+    os.chdir(folder)
     path = Path(mark)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
@@ -201,6 +203,7 @@ class Crew:
                     share.items,
                     str(mark),
                     share.one_by_one,
+                    os.getcwd(),
                     key=f"keraldi-{os.getpid()}-{id(self)}-{mark.name}",
                     pure=False,
                 )

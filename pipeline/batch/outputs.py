@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from features.files import atomic_file, write_text
 from pipeline.batch.assembly import part_path
@@ -32,8 +32,13 @@ def _ctm(outcome: Outcome) -> str:
     return "".join(ctm_lines(outcome.id, intervals(outcome)))
 
 
+def _words(outcome: Outcome) -> str:
+    marks = [PhoneInterval(*word) for word in outcome.words or ()]
+    return "".join(ctm_lines(outcome.id, marks))
+
+
 def _jsonl(outcome: Outcome) -> str:
-    record = {
+    record: dict[str, Any] = {
         "id": outcome.id,
         "source": outcome.source,
         "seconds": outcome.seconds,
@@ -42,6 +47,11 @@ def _jsonl(outcome: Outcome) -> str:
             for phone, start, end, confidence in outcome.phones
         ],
     }
+    if outcome.words is not None:
+        record["words"] = [
+            {"word": word, "start": start, "end": end}
+            for word, start, end in outcome.words
+        ]
     return json.dumps(record) + "\n"
 
 
@@ -49,9 +59,21 @@ _LINES: dict[str, Callable[[Outcome], str]] = {
     "text": _text,
     "ctm": _ctm,
     "jsonl": _jsonl,
+    "words": _words,
 }
-STREAMS = {"text": "hyp", "ctm": "ctm", "jsonl": "phones.jsonl"}
-_SUFFIXES = {"text": "txt", "ctm": "ctm", "jsonl": "jsonl", "textgrid": "TextGrid"}
+STREAMS = {
+    "text": "hyp",
+    "ctm": "ctm",
+    "jsonl": "phones.jsonl",
+    "words": "words.ctm",
+}
+_SUFFIXES = {
+    "text": "txt",
+    "ctm": "ctm",
+    "jsonl": "jsonl",
+    "words": "words.ctm",
+    "textgrid": "TextGrid",
+}
 
 
 class Outputs:
@@ -61,13 +83,22 @@ class Outputs:
         folder: the output folder.
         formats: which to write; TextGrids are always one file a recording.
         layout: all results in one file, or a file for each.
+        words: whether words were aligned, and have a CTM too.
     """
 
-    def __init__(self, folder: Path, formats: Sequence[Format], layout: Layout) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        formats: Sequence[Format],
+        layout: Layout,
+        *,
+        words: bool = False,
+    ) -> None:
         self._folder = folder
-        files = set(formats) if layout == "files" else set(formats) & {"textgrid"}
+        forms = set[str](formats) | ({"words"} if words else set())
+        files = forms if layout == "files" else forms & {"textgrid"}
         self._files = sorted(files)
-        self._streams = sorted(set(formats) - files)
+        self._streams = sorted(forms - files)
 
     def _path(self, form: str, name: str) -> Path:
         return self._folder / form / f"{safe_id(name)}.{_SUFFIXES[form]}"

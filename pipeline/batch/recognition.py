@@ -20,7 +20,9 @@ from pipeline.batch.assembly import Assembly, Phone
 from pipeline.batch.items import Item
 from pipeline.batch.journal import Outcome
 from pipeline.batch.windows import Listener, Window
+from pipeline.batch.words import WordAligner
 from pipeline.config import check
+from pipeline.datadir.lang import read_lang
 
 if TYPE_CHECKING:
     from pipeline.decoding.decoder import Decoder
@@ -40,6 +42,7 @@ class Plan:
         arpa: phone n-gram, or None.
         settings: `DecodeSettings` as plain values.
         posteriors: folder for log-posteriors, or None.
+        words: lang dir to align words with, or None.
         allow_pipes: whether commands in wav.scp may be run.
         threads: batches under way at once.
     """
@@ -48,6 +51,7 @@ class Plan:
     arpa: str | None
     settings: dict[str, Any]
     posteriors: str | None = None
+    words: str | None = None
     allow_pipes: bool = False
     threads: int = 1
 
@@ -78,6 +82,25 @@ def make_decoder(plan: Plan, recogniser: "Recogniser") -> "Decoder":
         bigram = phone_bigram(read_arpa(plan.arpa), phones, source=plan.arpa)
     states = 1 if ctc else recogniser.states_per_phone
     return Decoder(phones, bigram, recogniser.log_priors, states, ctc)
+
+
+def make_aligner(lang: str, recogniser: "Recogniser") -> WordAligner:
+    """What finds words of transcripts with a model and a lexicon.
+
+    Raises:
+        DataError: the model is not framewise, or knows other phones than the lang dir.
+    """
+    tables = read_lang(lang)
+    if recogniser.objective == "ctc":
+        raise DataError(
+            f"{lang}: --words needs a framewise model: CTC says when a phone was certain, not "
+            "where it is; leave --words out"
+        )
+    if tables.phones.symbols != recogniser.phones.symbols:
+        raise DataError(
+            f"{lang}/phones.txt: not the model's phones; give the lang dir of its training"
+        )
+    return WordAligner(tables, recogniser.log_priors, recogniser.states_per_phone)
 
 
 class Recognition:
@@ -112,6 +135,9 @@ class Recognition:
             recipe.features.frame_length_ms / 1000,
             recipe.frontend.skip,
         )
+        self._align = None
+        if plan.words is not None:
+            self._align = make_aligner(plan.words, self._recogniser).align
         self._speakers: dict[str, ArchiveReader] = {}
         self._lock = threading.Lock()
 
@@ -177,12 +203,13 @@ class Recognition:
             for token in self._decoder.decode(matrix, self._settings)
         ]
 
-    def _span(self, phone: Phone, total: int, seconds: float) -> tuple[float, float]:
-        """Where a phone lies, in seconds."""
+    def _span(
+        self, start: int, end: int, total: int, seconds: float
+    ) -> tuple[float, float]:
+        """Where frames `start` to `end` lie, in seconds."""
         from pipeline.decoding.tokens import Token
 
-        token = Token(phone.phone, phone.start, phone.end)
-        return self._clock.span(token, total, seconds)
+        return self._clock.span(Token(0, start, end), total, seconds)
 
     def _recognise(
         self, readings: Sequence[_Reading], assembly: Assembly
@@ -210,7 +237,7 @@ class Recognition:
         """
         symbols = self._recogniser.phones.symbols
         place = None if self._plan.posteriors is None else Path(self._plan.posteriors)
-        assembly = Assembly(symbols, self._span, place)
+        assembly = Assembly(symbols, self._span, place, self._align)
         # Sums of BLAS depend on its threads; the cores are busy anyway.
         with (
             threadpool_limits(limits=1),

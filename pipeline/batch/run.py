@@ -57,6 +57,7 @@ class Totals:
     phones: int = 0
     done_before: int = 0
     elapsed_seconds: float = 0.0
+    seconds_to_first_result: float = 0.0
     times_real_time: float = 0.0
     stopped: bool = False
 
@@ -148,6 +149,9 @@ class Run:
         outcomes = work(pending)
         try:
             for outcome in outcomes:
+                totals.seconds_to_first_result = (
+                    totals.seconds_to_first_result or round(meter.elapsed, 3)
+                )
                 order.outputs.take(outcome)
                 journal.add(outcome)
                 failures += not outcome.done

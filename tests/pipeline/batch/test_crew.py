@@ -48,9 +48,10 @@ def test_results_come_in_the_order_of_the_items(tmp_path, nj):
     assert list(found) == [9, 1, 1600, 25, 36, 49]
 
 
-def test_a_share_that_was_begun_before_is_not_begun_again(tmp_path):
+def test_a_share_that_was_begun_before_is_not_begun_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     mark = tmp_path / "0"
-    assert attempt(square, [1, 2], str(mark), False) == [1, 4]
+    assert attempt(square, [1, 2], str(mark), False, str(tmp_path)) == [1, 4]
     assert not mark.exists()
 
     def dies(items):
@@ -59,9 +60,9 @@ def test_a_share_that_was_begun_before_is_not_begun_again(tmp_path):
         return items
 
     with pytest.raises(KeyboardInterrupt):
-        attempt(dies, [1, 2, 3], str(mark), True)
+        attempt(dies, [1, 2, 3], str(mark), True, str(tmp_path))
     assert mark.exists()
-    assert attempt(dies, [1, 2, 3], str(mark), True).item == 1
+    assert attempt(dies, [1, 2, 3], str(mark), True, str(tmp_path)).item == 1
 
 
 @pytest.mark.parametrize(("workers", "most"), [(1, 192), (2, 125), (20, 24)])

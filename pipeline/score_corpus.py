@@ -1,0 +1,198 @@
+"""Stage score-corpus: audio with references, and a model -> phones and their error rates."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from features.errors import DataError
+from features.files import write_text
+from pipeline.batch.crew import Crewing
+from pipeline.batch.items import Item
+from pipeline.batch.outputs import Outputs
+from pipeline.batch.run import Order
+from pipeline.datadir.lang import Lang, read_lang
+from pipeline.datadir.tables import read_table, write_table
+from pipeline.score import Sides, read_sides, score
+from pipeline.scoring.alignment import Alignment
+from pipeline.scoring.policies import POLICIES
+from pipeline.scoring.table import score_texts
+from pipeline.stage import note, require
+from pipeline.transcribe import find_items, make_plan, processors, run_plan
+
+
+def _references(items: Sequence[Item], text: str | None) -> dict[str, tuple[str, ...]]:
+    """Words or phones of every item that has any.
+
+    Raises:
+        DataError: no item has.
+    """
+    if text is not None:
+        known = {key: tuple(line.split()) for key, line in read_table(text).items()}
+        found = {item.id: known[item.id] for item in items if item.id in known}
+    else:
+        found = {item.id: item.text for item in items if item.text is not None}
+    if not found:
+        place = text or "no data dir with text"
+        raise DataError(
+            f"{place}: no reference of any recording; give data dirs, or --text FILE with "
+            f"ids as {items[0].id!r}"
+        )
+    return found
+
+
+def _write_sides(
+    folder: Path, items: Sequence[Item], references: Mapping[str, Sequence[str]]
+) -> tuple[Path, Path, Path]:
+    """Puts what can be scored into files: references, hypotheses, speakers.
+
+    Raises:
+        DataError: nothing that is done has a reference.
+    """
+    hypotheses = read_table(folder / "hyp")
+    both = [i for i in items if i.id in hypotheses and i.id in references]
+    if not both:
+        raise DataError(
+            f"{folder}: no recording with a reference is done; see failed.jsonl"
+        )
+    paths = tuple(folder / "scored" / name for name in ("text", "hyp", "utt2spk"))
+    write_table(paths[0], {i.id: " ".join(references[i.id]) for i in both})
+    write_table(paths[1], {i.id: hypotheses[i.id] for i in both})
+    write_table(paths[2], {i.id: i.speaker or i.id for i in both})
+    settings = (folder / "settings.yaml").read_text(encoding="utf-8")
+    write_text(folder / "scored" / "settings.yaml", settings)
+    return paths[0], paths[1], paths[2]
+
+
+def folder_table(
+    sides: Sides, lang: Lang | None, folders: Mapping[str, str], how: Alignment
+) -> str:
+    """Counts and rates of every folder under every policy, one line each."""
+    silence = frozenset() if lang is None else lang.scoring_silence
+    rows = ["# folder policy tokens hit sub del ins %PER"]
+    counts = {
+        policy: score_texts(
+            sides.references,
+            sides.hypotheses,
+            policy=policy,
+            silence=silence,
+            utt2spk=folders,
+            alignment=how,
+        ).speakers
+        for policy in POLICIES
+    }
+    for folder in sorted(set(folders.values())):
+        for policy, by_folder in counts.items():
+            c = by_folder[folder]
+            numbers = (c.tokens, c.hits, c.substitutions, c.deletions, c.insertions)
+            rows.append(" ".join([folder, policy, *map(str, numbers), c.percent]))
+    return "".join(f"{row}\n" for row in rows)
+
+
+def _score(
+    folder: Path,
+    items: Sequence[Item],
+    references: Mapping[str, Sequence[str]],
+    lang: str | None,
+    alignment: Alignment,
+) -> int:
+    """Scores what is done and has a reference; how many that are done have none."""
+    text, hyp, utt2spk = _write_sides(folder, items, references)
+    score(
+        str(text),
+        str(hyp),
+        lang=lang,
+        utt2spk=str(utt2spk),
+        alignment=alignment,
+        out=str(folder / "scoring"),
+    )
+    phones = read_lang(lang) if lang else None
+    sides = read_sides(text, hyp, phones, str(utt2spk))
+    folders = {
+        i.id: os.fsencode(i.folder)
+        .decode(errors="backslashreplace")
+        .replace(" ", "%20")
+        for i in items
+        if i.id in sides.references
+    }
+    table = folder_table(sides, phones, folders, alignment)
+    write_text(folder / "scoring" / "per_folder", table)
+    done = read_table(folder / "hyp")
+    absent = sorted(set(done) - set(references))
+    write_text(folder / "unscored", "".join(f"{name}\n" for name in absent))
+    if absent:
+        shown = ", ".join(absent[:5]) + (", …" if len(absent) > 5 else "")
+        note(
+            f"score-corpus: no reference of {len(absent)} recordings ({shown}): "
+            f"{folder / 'unscored'}"
+        )
+    return len(absent)
+
+
+def score_corpus(
+    *paths: str,
+    model: str,
+    out: str,
+    lang: str | None = None,
+    text: str | None = None,
+    arpa: str | None = None,
+    settings: str | None = None,
+    alignment: Alignment = "jiwer",
+    posteriors: bool = False,
+    nj: int = 1,
+    scheduler: str | None = None,
+    threads: int = 0,
+    allow_pipes: bool = False,
+    max_failures: int | None = None,
+    retry_failed: bool = False,
+) -> int:
+    """Transcribes audio and scores it: error rates by file, speaker and folder.
+
+    As `transcribe`; then `scoring` holds `per`, `per_utt`, `per_spk`, `per_folder` and
+    `confusion`. What failed, or has no reference, is left out of the rates and named.
+
+    Args:
+        paths: data dirs with `text`; with --text any audio that transcribe takes.
+        model: model dir with `final.keras`.
+        out: folder for the results.
+        lang: lang dir: turns words into phones, folds them, says which are silence. Without
+            it references are phones and are counted as they are.
+        text: references by id, Kaldi's text, in place of those of data dirs.
+        arpa: phone n-gram; phones are equally likely when not given.
+        settings: `settings.yaml` as decode writes it; all 1 when not given.
+        alignment: jiwer counts the fewest errors; sclite aligns as NIST's tool does.
+        posteriors: write log-posteriors too, as `posteriors.ark`.
+        nj: processes of this machine.
+        scheduler: address of a running dask scheduler, whose workers do the work.
+        threads: batches under way at once in a process; 0 shares out the processors.
+        allow_pipes: whether commands in wav.scp may be run.
+        max_failures: stop when more recordings than that have failed.
+        retry_failed: try again what failed before, though its file is as it was.
+
+    Returns:
+        0 when every recording is done and scored, 1 when not.
+    """
+    crewing = Crewing(nj, scheduler)
+    plan = make_plan(
+        model,
+        out,
+        arpa=arpa,
+        settings=settings,
+        posteriors=posteriors,
+        allow_pipes=allow_pipes,
+        threads=threads or processors(crewing),
+    )
+    require(*(p for p in (lang, text) if p), mend="give an existing path")
+    folder = Path(out)
+    order = Order(
+        "score-corpus",
+        folder,
+        Outputs(folder, ("text", "ctm", "jsonl"), "stream"),
+        posteriors=posteriors,
+        max_failures=max_failures,
+        retry_failed=retry_failed,
+    )
+    items = find_items("score-corpus", paths)
+    references = _references(items, text)
+    totals = run_plan(order, items, plan, crewing, source=" ".join(paths))
+    unscored = _score(folder, items, references, lang, alignment)
+    return 1 if totals.failed or totals.pending or unscored else 0

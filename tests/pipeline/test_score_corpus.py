@@ -1,0 +1,118 @@
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline.__main__ import main
+from pipeline.datadir.lang import Lang, write_lang
+from pipeline.datadir.lexicon import Lexicon
+from pipeline.datadir.phones import Fold, PhoneTable
+from pipeline.datadir.tables import read_table
+from pipeline.datadir.times import read_ctm
+from pipeline.scoring.counts import count_errors
+
+PHONES = ("sil", "a", "b", "c", "d")  # of `random_model`
+
+
+def make_audio(folder, names):
+    for number, name in enumerate(names):
+        rng = np.random.default_rng(number)
+        path = folder / f"{name}.flac"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, rng.uniform(-0.5, 0.5, 16000 + 800 * number), 16000)
+
+
+@pytest.fixture
+def lang(tmp_path):
+    """A lang dir with words of two phones."""
+    table = PhoneTable(PHONES)
+    words = Lexicon({"AB": (("a", "b"),), "CD": (("c", "d"), ("c",))})
+    fold = Fold({phone: phone for phone in PHONES})
+    write_lang(Lang(table, fold, words, ("sil",)), tmp_path / "lang")
+    return tmp_path / "lang"
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data dir: four good recordings of two speakers, and one that is empty."""
+    names = ("s1/u1", "s1/u2", "s2/u3", "s2/u4")
+    make_audio(tmp_path / "audio", names)
+    (tmp_path / "audio" / "u5.wav").write_bytes(b"")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    wav = [f"u{n[-1]} {tmp_path}/audio/{n}.flac" for n in names]
+    wav.append(f"u5 {tmp_path}/audio/u5.wav")
+    (folder / "wav.scp").write_text("\n".join(wav) + "\n")
+    speakers = zip(("u1", "u2", "u3", "u4", "u5"), ("a", "a", "b", "b", "b"))
+    (folder / "utt2spk").write_text("".join(f"{u} {s}\n" for u, s in speakers))
+    (folder / "text").write_text("u1 AB CD\nu2 CD\nu3 AB\nu5 AB\n")
+    return folder
+
+
+def test_rates_by_file_speaker_and_folder(data, lang, random_model, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = [
+        "score-corpus",
+        data,
+        "--model",
+        random_model,
+        "--out",
+        out,
+        "--lang",
+        lang,
+    ]
+    assert main([str(word) for word in words]) == 1
+    said = capsys.readouterr().err
+    assert "4 done + 1 failed = 5 found" in said
+    assert "no reference of 1 recordings (u4)" in said
+    assert (out / "unscored").read_text() == "u4\n"
+    references = {"u1": "a b c d", "u2": "c d", "u3": "a b"}
+    hyp = read_table(out / "hyp")
+    counts = {
+        utt: count_errors(line.split(), hyp[utt].replace("sil", "").split())
+        for utt, line in references.items()
+    }
+    total = counts["u1"] + counts["u2"] + counts["u3"]
+    assert total.line() in (out / "scoring" / "per").read_text()
+    rows = [
+        r.split() for r in (out / "scoring" / "per_folder").read_text().splitlines()
+    ][1:]
+    assert len(rows) == 6  # two folders under three policies
+    one = counts["u1"] + counts["u2"]
+    assert [str(tmp_path / "audio" / "s1"), "sil-forgiven", "6", str(one.hits)] in [
+        row[:4] for row in rows
+    ]
+    speakers = (out / "scoring" / "per_spk").read_text().splitlines()
+    assert [line.split()[0] for line in speakers[1:]] == ["a", "b"]
+
+
+def test_references_by_id_for_plain_audio(random_model, tmp_path):
+    make_audio(tmp_path / "audio", ("x", "y"))
+    (tmp_path / "refs").write_text("x a b\ny c\n")
+    words = ["score-corpus", tmp_path / "audio", "--model", random_model]
+    words += ["--out", tmp_path / "out", "--text", tmp_path / "refs"]
+    assert main([str(word) for word in words]) == 0
+    assert "3 reference tokens in 2" in (tmp_path / "out/scoring/per").read_text()
+
+
+def test_no_reference_at_all_is_a_mistake(random_model, tmp_path, capsys):
+    make_audio(tmp_path / "audio", ("x",))
+    words = ["score-corpus", tmp_path / "audio", "--model", random_model]
+    assert main([str(w) for w in [*words, "--out", tmp_path / "out"]]) == 2
+    assert "no reference of any recording; give data dirs" in capsys.readouterr().err
+
+
+def test_words_are_aligned(data, lang, random_model, tmp_path):
+    out = tmp_path / "out"
+    words = ["transcribe", data, "--model", random_model, "--out", out, "--words", lang]
+    assert main([str(word) for word in words]) == 1
+    found = read_ctm(out / "words.ctm")
+    assert [mark.phone for mark in found["u1"]] == ["AB", "CD"]
+    for one, two in zip(found["u1"], found["u1"][1:], strict=False):
+        assert one.end <= two.start + 1e-4
+    failed = [
+        json.loads(line) for line in (out / "failed.jsonl").read_text().splitlines()
+    ]
+    assert [record["id"] for record in failed] == ["u4", "u5"]
+    assert "--words needs a transcript" in failed[0]["reason"]
