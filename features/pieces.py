@@ -19,8 +19,10 @@ def _is_long(name: str, start: float, end: float | None) -> bool:
     if name.endswith("|"):
         return False
     try:
-        info = soundfile.info(name)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError):
+        # By its open file: libsndfile takes no name that is not UTF-8.
+        with open(name, "rb") as file:
+            info = soundfile.info(file)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError):
         return False  # `read_audio` says what is wrong with it
     return (info.duration if end is None else end) - start > _PIECE_S
 

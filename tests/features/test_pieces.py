@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -65,3 +67,11 @@ def test_bad_signals_are_found_in_long_files_too(
     soundfile.write(path, spoil(noise(1, 16000)), 16000, subtype="FLOAT")
     with pytest.raises(AudioError, match=message):
         list(read_pieces(path, rate_hz=16000))
+
+
+def test_names_need_not_be_utf8(tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav")
+    with open(path, "wb") as file:
+        soundfile.write(file, noise(0.1, 16000), 16000, format="WAV")
+    (found,) = read_pieces(path, rate_hz=16000)
+    assert len(found) == 1600
