@@ -1,0 +1,283 @@
+"""Transcribing a corpus: how much of the bare network's speed is left, and what it costs.
+
+python tests/benchmarks/corpus.py --corpus DIR --model exp/blstmp [--arpa FILE] [--json FILE]
+    [--parts speed scaling pocketsphinx memory startup]
+
+Figures, each of one run on this machine with both sides alternating:
+
+- end_to_end_of_model: audio seconds a second of the whole command, start-up taken off, over
+  those of the network alone on the same batches in memory; start-up is the same command on
+  one short file. The network runs its best of two ways: one caller with TensorFlow's own
+  threads, or a caller a processor.
+- vs_pocketsphinx_allphone: against pocketsphinx's phone loop on one processor, times processors.
+- scaling_2_over_1: --nj 2 over --nj 1, one thread each, start-up taken off.
+- rss_growth: peak memory for ten times the audio over peak memory: many files, and one long
+  file; peak_gib of the long one.
+- startup_s: from the command to the end of a one-second file, and what it is spent on.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+CPUS = len(os.sched_getaffinity(0))
+PARTS = ("speed", "scaling", "pocketsphinx", "memory", "startup")
+REPEATS = 3
+POCKET_S = 120.0  # of audio through pocketsphinx: it is slow, and its speed is even
+
+
+class Command:
+    """`keraldi transcribe` as users run it.
+
+    Args:
+        options: model, n-gram and the like.
+        root: scratch folder.
+    """
+
+    def __init__(self, options: list[str], root: Path) -> None:
+        self.options = options
+        self._root = root
+        self._numbers = itertools.count()
+
+    def __call__(self, audio: Sequence[str], *more: str) -> tuple[float, int]:
+        """Seconds, and peak memory in KiB, of one run."""
+        out = self._root / f"out{next(self._numbers)}"
+        words = [sys.executable, "-m", "pipeline", "transcribe", *audio]
+        words += ["--out", str(out), *self.options, *more]
+        began = time.monotonic()
+        process = subprocess.Popen(
+            words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        said = process.stderr.read() if process.stderr else ""
+        _, status, usage = os.wait4(process.pid, 0)
+        elapsed = time.monotonic() - began
+        if status:
+            sys.exit(f"{' '.join(words)}: status {status}\n{said}")
+        shutil.rmtree(out)
+        return elapsed, usage.ru_maxrss
+
+
+def listed(files: Sequence[Path], root: Path) -> str:
+    """A list file of paths."""
+    path = root / f"{len(files)}.lst"
+    path.write_text("".join(f"{file}\n" for file in files))
+    return str(path)
+
+
+def seconds_of(files: Sequence[Path]) -> float:
+    """Audio seconds."""
+    return sum(soundfile.info(file).duration for file in files)
+
+
+BARE = """
+import json, sys, time
+from concurrent.futures import ThreadPoolExecutor
+model, listed, callers = sys.argv[1], sys.argv[2], int(sys.argv[3])
+if callers > 1:
+    from pipeline.nnet.threads import one_thread_an_operation
+    one_thread_an_operation()
+from features.normalize import CmvnStats
+from pipeline.batch.discovery import discover
+from pipeline.batch.recognition import _Reading, groups
+from pipeline.batch.windows import Listener
+from pipeline.nnet.recogniser import load_recogniser
+recogniser = load_recogniser(model)
+listener = Listener(recogniser.features, recogniser.frontend)
+items = discover([listed]).items
+readings = (_Reading(i, w) for i in items for w in listener.windows(i))
+batches = [[r.window.frames for r in group] for group in groups(readings)]
+recogniser.batch(batches[0])
+times = []
+for _ in range(2):
+    began = time.monotonic()
+    with ThreadPoolExecutor(callers) as pool:
+        list(pool.map(lambda rows: len(recogniser.batch(rows)), batches))
+    times.append(time.monotonic() - began)
+print(json.dumps(min(times)))
+"""
+
+
+def bare_network(model: str, audio: str, callers: int) -> float:
+    """Seconds of the network alone on all batches, in memory and warm."""
+    words = [sys.executable, "-c", BARE, model, audio, str(callers)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def speed(command: Command, files: list[Path], root: Path, model: str) -> dict:
+    """The whole command beside the network alone."""
+    audio, seconds = listed(files, root), seconds_of(files)
+    bare = min(bare_network(model, audio, callers) for callers in {1, CPUS})
+    whole = []
+    for _ in range(REPEATS):
+        start, _ = command([str(files[0])])
+        whole.append(command([audio])[0] - start)
+    command_s = statistics.median(whole)
+    return {
+        "audio_s": round(seconds, 1),
+        "network_times_real_time": round(seconds / bare, 1),
+        "command_times_real_time": round(seconds / command_s, 1),
+        "end_to_end_of_model": round(bare / command_s, 3),
+    }
+
+
+def scaling(command: Command, files: list[Path], root: Path) -> dict:
+    """Two workers over one, a thread each."""
+    audio = listed(files, root)
+    nets: dict[str, list[float]] = {"1": [], "2": []}
+    for _ in range(REPEATS):
+        for nj, times in nets.items():
+            words = ["--nj", nj, "--threads", "1"]
+            start, _ = command([str(files[0])], *words)
+            times.append(command([audio], *words)[0] - start)
+    one, two = (statistics.median(nets[nj]) for nj in ("1", "2"))
+    return {"scaling_2_over_1": round(one / two, 3), "one_s": round(one, 2)}
+
+
+def pocketsphinx_speed(files: list[Path]) -> float:
+    """Times real time of pocketsphinx's phone loop, in one process."""
+    from pocketsphinx import Decoder, get_model_path
+
+    decoder = Decoder(
+        hmm=get_model_path("en-us/en-us"),
+        allphone=get_model_path("en-us/en-us-phone.lm.bin"),
+        dict=None,
+        lm=None,
+        loglevel="FATAL",
+    )
+    total, began = 0.0, time.monotonic()
+    for file in files:
+        samples, rate = soundfile.read(file, dtype="int16")
+        decoder.start_utt()
+        decoder.process_raw(samples.tobytes(), full_utt=True)
+        decoder.end_utt()
+        total += len(samples) / rate
+        if total > POCKET_S:
+            break
+    return total / (time.monotonic() - began)
+
+
+def repeat_audio(files: Sequence[Path], path: Path, hours: float) -> None:
+    """Writes one recording of so many hours."""
+    parts = [soundfile.read(file, dtype="int16")[0] for file in files[:200]]
+    once = np.concatenate(parts)
+    with soundfile.SoundFile(path, "w", 16000, 1) as sound:
+        left = round(hours * 3600 * 16000)
+        while left > 0:
+            sound.write(once[:left])
+            left -= len(once)
+
+
+def memory(command: Command, files: list[Path], root: Path, hours: float) -> dict:
+    """Peak memory against the amount of audio."""
+    few = files[: max(len(files) // 10, 1)]
+    small, large = (command([listed(f, root)])[1] for f in (few, files))
+    peaks = []
+    for length in (hours / 10, hours):
+        path = root / "long.wav"
+        repeat_audio(files, path, length)
+        peaks.append(command([str(path)])[1])
+        path.unlink()
+    return {
+        "rss_growth": round(max(large / small, peaks[1] / peaks[0]), 3),
+        "rss_growth_files": round(large / small, 3),
+        "rss_growth_long_file": round(peaks[1] / peaks[0], 3),
+        "long_file_hours": hours,
+        "long_file_peak_gib": round(peaks[1] / 2**20, 3),
+    }
+
+
+STARTUP = """
+import json, sys, time
+began = time.monotonic()
+marks = {}
+def mark(name):
+    global began
+    marks[name] = round(time.monotonic() - began, 2)
+    began = time.monotonic()
+import pipeline.transcribe
+mark("stage")
+import tensorflow
+mark("tensorflow")
+import pipeline.nnet.recogniser
+mark("layers")
+from pipeline.nnet.recogniser import load_recogniser
+recogniser = load_recogniser(sys.argv[1])
+mark("model")
+import numpy as np
+recogniser.batch([np.zeros((40, recogniser.model.input_dim), np.float32)])
+mark("first batch: the graph is built")
+print(json.dumps(marks))
+"""
+
+
+def startup(command: Command, files: list[Path], root: Path, model: str) -> dict:
+    """The whole command on one second of audio, and where the time goes."""
+    samples, rate = soundfile.read(files[0])
+    soundfile.write(root / "second.wav", samples[:rate], rate)
+    times = [command([str(root / "second.wav")])[0] for _ in range(REPEATS)]
+    words = [sys.executable, "-c", STARTUP, model]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return {
+        "startup_s": round(statistics.median(times), 2),
+        "startup_spent_on": json.loads(done.stdout.splitlines()[-1]),
+    }
+
+
+def main() -> None:
+    """Measures what is asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--arpa")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--hour", type=float, default=1.0, help="audio of speed parts")
+    parser.add_argument("--long-hours", type=float, default=10.0)
+    given = parser.parse_args()
+    every = sorted(given.corpus.rglob("*.flac"))
+    lengths = itertools.accumulate(soundfile.info(f).duration for f in every)
+    files = [f for f, end in zip(every, lengths) if end <= given.hour * 3600]
+    options = ["--model", given.model] + (["--arpa", given.arpa] if given.arpa else [])
+    root = Path(tempfile.mkdtemp(prefix="corpus"))
+    command = Command(options, root)
+    runs: dict[str, Callable[[], dict]] = {
+        "speed": lambda: speed(command, files, root, given.model),
+        "scaling": lambda: scaling(command, files, root),
+        "memory": lambda: memory(command, files, root, given.long_hours),
+        "startup": lambda: startup(command, files, root, given.model),
+    }
+    found: dict = {"processors": CPUS}
+    try:
+        for part in given.parts:
+            if part in runs:
+                found |= runs[part]()
+                print(json.dumps(found, indent=1), flush=True)
+        if "pocketsphinx" in given.parts:
+            found["pocketsphinx_times_real_time"] = round(pocketsphinx_speed(files), 2)
+            if "speed" in given.parts:
+                ratio = found["command_times_real_time"] / (
+                    found["pocketsphinx_times_real_time"] * CPUS
+                )
+                found["vs_pocketsphinx_allphone"] = round(ratio, 1)
+    finally:
+        shutil.rmtree(root)
+    print(json.dumps(found, indent=1))
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
