@@ -1,7 +1,8 @@
 """Stage score: hypotheses and references -> phoneme error rates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from features.errors import ConfigError, DataError
 from pipeline.config import load
@@ -9,19 +10,36 @@ from pipeline.datadir.datadir import read_datadir
 from pipeline.datadir.lang import Lang, read_lang
 from pipeline.datadir.lexicon import check_known
 from pipeline.datadir.tables import read_table
+from pipeline.datadir.times import PhoneInterval, read_ctm
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.scoring.alignment import Alignment
+from pipeline.scoring.boundaries import compare_times
+from pipeline.scoring.breakdown import phones_in, read_traits
+from pipeline.scoring.calibration import Calibration, calibrate
+from pipeline.scoring.classes import OTHER, class_table
 from pipeline.scoring.policies import POLICIES
-from pipeline.scoring.report import Protocol, describe_fold, write_report
+from pipeline.scoring.record import Extras, write_tables
+from pipeline.scoring.report import (
+    Protocol,
+    describe_fold,
+    per_lines,
+    write_report,
+)
 from pipeline.scoring.table import (
+    Score,
     Texts,
     check_same_utterances,
     headline_policy,
     score_texts,
 )
+from pipeline.scoring.transcripts import Format, Transcripts, read_transcripts
 from pipeline.stage import Stamp, note, require
 
-OUTPUTS = ("per_utt", "per_spk", "confusion", "per")
+OUTPUTS = ("per_utt", "per_spk", "confusion", "aligned", "scores.json", "per")
+_OPTIONAL = ("per_sex", "per_dialect", "per_age", "times", "calibration")
+_TRAIT_FILES = tuple(
+    f"{key}2{name}" for key in ("utt", "spk") for name in ("gender", "dialect", "age")
+)
 
 
 @dataclass(frozen=True)
@@ -36,14 +54,56 @@ class Sides:
     references: Texts
     hypotheses: Texts
     utt2spk: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
-def _read_text(path: Path) -> dict[str, tuple[str, ...]]:
-    return {utt: tuple(line.split()) for utt, line in read_table(path).items()}
+@dataclass(frozen=True)
+class Joining:
+    """How two sides are read and joined.
+
+    Attributes:
+        form: format of text files.
+        missing: what is done with utterances that have no hypothesis.
+        extra: what is done with hypotheses that have no reference.
+    """
+
+    form: Format = "auto"
+    missing: Literal["error", "delete", "ignore"] = "error"
+    extra: Literal["error", "ignore"] = "error"
+
+
+def _join(
+    text: Transcripts, hypotheses: Transcripts, joining: Joining, hyp: Path
+) -> tuple[str, ...]:
+    """Gives both sides the same utterances, in place; says what was done to which."""
+    notes = []
+    missing = sorted(set(text) - set(hypotheses), key=str.encode)
+    extra = sorted(set(hypotheses) - set(text), key=str.encode)
+    if missing and joining.missing == "delete":
+        hypotheses.update(dict.fromkeys(missing, ()))
+        notes.append(
+            f"{len(missing)} utterances without a hypothesis counted as deleted: "
+            + " ".join(missing)
+        )
+    if missing and joining.missing == "ignore":
+        for utt in missing:
+            del text[utt]
+        notes.append(
+            f"{len(missing)} utterances without a hypothesis left out: "
+            + " ".join(missing)
+        )
+    if extra and joining.extra == "ignore":
+        for utt in extra:
+            del hypotheses[utt]
+        notes.append(
+            f"{len(extra)} hypotheses without a reference left out: " + " ".join(extra)
+        )
+    check_same_utterances(text, hypotheses, source=str(hyp))
+    return tuple(notes)
 
 
 def _read_references(
-    source: Path, speakers: str | None
+    source: Path, speakers: str | None, form: Format
 ) -> tuple[Path, dict[str, tuple[str, ...]], dict[str, str]]:
     """The path and lines of the references, and their speakers."""
     if source.is_dir():
@@ -51,7 +111,7 @@ def _read_references(
         if data.text is None:
             raise DataError(f"{source}/text: no such file; scoring needs references")
         return source / "text", data.text, data.utt2spk
-    text = _read_text(source)
+    text = read_transcripts(source, form=form)
     table = read_table(speakers) if speakers else dict.fromkeys(text, "all")
     return source, text, table
 
@@ -66,7 +126,11 @@ def _folded(texts: Texts, lang: Lang, source: Path) -> dict[str, tuple[str, ...]
 
 
 def read_sides(
-    source: Path, hyp: Path, lang: Lang | None, speakers: str | None
+    source: Path,
+    hyp: Path,
+    lang: Lang | None,
+    speakers: str | None,
+    joining: Joining = Joining(),
 ) -> Sides:
     """Reads and folds both sides.
 
@@ -74,9 +138,11 @@ def read_sides(
         DataError: a file is missing or wrong, the sides have different utterances, or a
             phone or word is unknown.
     """
-    path, text, utt2spk = _read_references(source, speakers)
-    hypotheses: dict[str, tuple[str, ...]] = _read_text(hyp)
-    check_same_utterances(text, hypotheses, source=str(hyp))
+    path, text, utt2spk = _read_references(source, speakers, joining.form)
+    # A decode dir's `hyp` is Kaldi text, whatever its phones look like.
+    form: Format = "text" if hyp.name == "hyp" else joining.form
+    hypotheses = read_transcripts(hyp, form=form)
+    notes = _join(text, hypotheses, joining, hyp)
     if nobody := sorted(set(text) - set(utt2spk)):
         raise DataError(
             f"{speakers or source / 'utt2spk'}: no speaker of {', '.join(nobody[:10])}; add them"
@@ -85,7 +151,7 @@ def read_sides(
         lang.check_oov(text, source=str(path))
         text = {u: lang.fold.fold(lang.phones_of(line)) for u, line in text.items()}
         hypotheses = _folded(hypotheses, lang, hyp)
-    return Sides(text, hypotheses, utt2spk)
+    return Sides(text, hypotheses, utt2spk, notes)
 
 
 def _protocol(sides: Sides, lang: Lang | None, hyp: Path, how: Alignment) -> Protocol:
@@ -103,6 +169,94 @@ def _protocol(sides: Sides, lang: Lang | None, hyp: Path, how: Alignment) -> Pro
     return Protocol(headline, why, fold, how, used.describe(), used.tuned_on_itself)
 
 
+def _folded_marks(path: Path, lang: Lang | None) -> dict[str, list[PhoneInterval]]:
+    """The intervals of a CTM with folded phones; deleted ones are left out."""
+    marks = read_ctm(path)
+    if lang is None:
+        return marks
+    table = lang.fold.table
+    known = {m.phone: m.phone in table for row in marks.values() for m in row}
+    texts = {utt: [m.phone for m in row] for utt, row in marks.items()}
+    check_known(texts, known, source=str(path), mend="add the phone to fold.map")
+    return {
+        utt: [replace(m, phone=p) for m in row if (p := table[m.phone]) is not None]
+        for utt, row in marks.items()
+    }
+
+
+def _calibration(
+    scored: Score, marks: dict[str, list[PhoneInterval]], path: Path
+) -> tuple[Calibration | None, list[str]]:
+    """Confidences against correctness, and what could not be used."""
+    sure: list[float] = []
+    right: list[bool] = []
+    strange = 0
+    for utt, comparison in scored.utterances.items():
+        spoken = [pair for pair in comparison.pairs if pair[1] is not None]
+        row = marks.get(utt, [])
+        confidences = [m.confidence for m in row if m.confidence is not None]
+        same = [m.phone for m in row] == [pair[1] for pair in spoken]
+        if not same or len(confidences) != len(spoken):
+            strange += 1
+            continue
+        sure += confidences
+        right += [left == phone for left, phone in spoken]
+    notes = []
+    if strange:
+        notes.append(
+            f"calibration leaves out {strange} utterances: {path} has other phones than "
+            "hyp there, or no confidence"
+        )
+    return (calibrate(sure, right) if sure else None), notes
+
+
+def find_extras(
+    source: Path,
+    hyp: Path,
+    lang_dir: str | None,
+    lang: Lang | None,
+    sides: Sides,
+    scores: dict[str, Score],
+) -> Extras:
+    """What the data dir, lang dir and decode dir know besides the texts."""
+    utt2spk = {utt: sides.utt2spk[utt] for utt in sides.references}
+    seen = phones_in(scores["strict"].confusion)
+    classes = class_table(
+        seen,
+        path=Path(lang_dir) / "classes.txt" if lang_dir else None,
+        silence=lang.scoring_silence if lang else (),
+    )
+    notes = list(sides.notes)
+    if others := [phone for phone, name in classes.items() if name == OTHER]:
+        notes.append(
+            f"{len(others)} phones without a broad class are under '{OTHER}': "
+            f"{' '.join(others)}; name them in the lang dir's classes.txt"
+        )
+    headline = headline_policy(
+        sides.references, lang.scoring_silence if lang else frozenset()
+    )
+    timing = calibration = None
+    ctm, truth = hyp.parent / "ctm", source / "phones.ctm"
+    if hyp.name == "hyp" and ctm.exists():
+        marks = _folded_marks(ctm, lang)
+        silence = lang.scoring_silence if lang else frozenset()
+        # What the headline does not count cannot be right or wrong.
+        unheard = silence if headline == "sil-forgiven" else frozenset()
+        left = {
+            u: [m for m in row if m.phone not in unheard] for u, row in marks.items()
+        }
+        calibration, faults = _calibration(scores[headline], left, ctm)
+        notes += faults
+        if source.is_dir() and truth.exists():
+            wanted = set(sides.references)
+            true = {u: m for u, m in _folded_marks(truth, lang).items() if u in wanted}
+            timing = compare_times(true, marks)
+            if lacking := len(wanted) - timing.utterances:
+                notes.append(f"times of {lacking} utterances are not known")
+    traits = read_traits(source, utt2spk) if source.is_dir() else {}
+    return Extras(utt2spk, traits, classes, timing, calibration, tuple(notes))
+
+
 def score(
     data: str,
     decoded: str,
@@ -110,6 +264,9 @@ def score(
     lang: str | None = None,
     utt2spk: str | None = None,
     alignment: Alignment = "jiwer",
+    format: Format = "auto",
+    missing: Literal["error", "delete", "ignore"] = "error",
+    extra: Literal["error", "ignore"] = "error",
     out: str | None = None,
 ) -> None:
     """Scores hypotheses against references, joined by utterance.
@@ -122,6 +279,10 @@ def score(
         utt2spk: speakers of a text file's utterances, for the interval.
         alignment: jiwer counts the fewest errors; sclite aligns with NIST sclite's weights,
             for counts equal to that tool's.
+        format: of text files: Kaldi text, CTM or TRN; auto knows by extension or lines.
+        missing: utterances without a hypothesis are an error, count as deleted, or are
+            left out; they are counted and named.
+        extra: hypotheses without a reference are an error, or are left out likewise.
         out: folder for the tables; `scoring` beside the hypotheses when not given.
     """
     require(data, decoded, *([lang] if lang else []), mend="give an existing path")
@@ -131,20 +292,26 @@ def score(
     hyp = place / "hyp" if place.is_dir() else place
     require(hyp, mend="run keraldi decode")
     folder = Path(out) if out else hyp.parent / "scoring"
-    tables = ("phones.txt", "fold.map", "lexicon.txt", "silence.txt")
+    tables = ("phones.txt", "fold.map", "lexicon.txt", "silence.txt", "classes.txt")
     inputs = [hyp, hyp.parent / "settings.yaml"]
     inputs += [source / "text", source / "utt2spk"] if source.is_dir() else [source]
     inputs += [Path(utt2spk)] if utt2spk else []
+    inputs += [hyp.parent / "ctm"] if hyp.name == "hyp" else []
+    inputs += [source / n for n in (*_TRAIT_FILES, "phones.ctm") if source.is_dir()]
     inputs += [Path(lang) / name for name in tables] if lang else []
-    stamp = Stamp.of(folder, "score", settings={"alignment": alignment}, inputs=inputs)
+    settings: dict[str, object] = {"alignment": alignment, "format": format}
+    settings |= {"missing": missing, "extra": extra, "tables": 1}
+    stamp = Stamp.of(folder, "score", settings=settings, inputs=inputs)
     if stamp.matches(*(folder / name for name in OUTPUTS)):
         note(f"score: {folder} is up to date")
         note((folder / "per").read_text(encoding="utf-8").splitlines()[0])
         return
     # A rate of other hypotheses must not outlive a run that fails.
-    (folder / "per").unlink(missing_ok=True)
+    for name in ("per", "scores.json", *_OPTIONAL):
+        (folder / name).unlink(missing_ok=True)
     phones = read_lang(lang) if lang else None
-    sides = read_sides(source, hyp, phones, utt2spk)
+    joining = Joining(format, missing, extra)
+    sides = read_sides(source, hyp, phones, utt2spk, joining)
     silence = frozenset() if phones is None else phones.scoring_silence
     scores = {
         policy: score_texts(
@@ -157,7 +324,13 @@ def score(
         )
         for policy in POLICIES
     }
-    lines = write_report(folder, scores, _protocol(sides, phones, hyp, alignment))
+    protocol = _protocol(sides, phones, hyp, alignment)
+    per_lines(scores, protocol)  # refuses empty references before anything is written
+    extras = find_extras(source, hyp, lang, phones, sides, scores)
+    write_tables(folder, scores, protocol, extras)
+    lines = write_report(folder, scores, protocol)
     stamp.write()
+    for line in extras.notes:
+        note(f"score: {line}")
     for line in [*lines[1:], lines[0]]:
         note(line)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,11 +75,14 @@ def read_ctm(path: str | Path) -> dict[str, list[PhoneInterval]]:
         try:
             utt, _, start, duration, phone = fields[:5]
             begin, length = float(start), float(duration)
+            sure = float(fields[5]) if len(fields) > 5 else None
         except ValueError:
             raise DataError(
                 f"{place}: expected utt channel start duration phone: {line!r}"
             ) from None
-        interval = _interval(place, phone, begin, begin + length)
+        interval = replace(
+            _interval(place, phone, begin, begin + length), confidence=sure
+        )
         others = found.setdefault(utt, [])
         if others and interval.start < others[-1].end - _TIME_SLACK:
             raise DataError(

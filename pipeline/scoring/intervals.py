@@ -1,6 +1,6 @@
 """Confidence intervals by bootstrap."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from pipeline.scoring.counts import ErrorCounts
 
 REPLICATES = 10_000
 _SEED = 20140914  # any fixed one: the same counts give the same interval
-_BLOCK = 500  # replicates drawn at once: memory stays small with many speakers
+_BLOCK = 2_000_000  # numbers drawn at once: memory stays small with many groups
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,18 @@ class Interval:
             f"95 % interval {self.low:.2f} to {self.high:.2f}, bootstrap over {self.groups} "
             f"{self.unit}, {self.replicates} replicates"
         )
+
+
+def draws(groups: int, replicates: int) -> Iterator[np.ndarray]:
+    """Groups drawn with replacement, the same in every run.
+
+    Yields:
+        [rows, groups] int64; `replicates` rows in all.
+    """
+    rng = np.random.default_rng(_SEED)
+    size = max(1, _BLOCK // groups)
+    for start in range(0, replicates, size):
+        yield rng.integers(groups, size=(min(size, replicates - start), groups))
 
 
 def bootstrap_interval(
@@ -57,11 +69,9 @@ def bootstrap_interval(
         raise DataError("an interval needs reference tokens; the references are empty")
     errors = np.array([group.errors for group in groups])
     tokens = np.array([group.tokens for group in groups])
-    rng = np.random.default_rng(_SEED)
-    rates: list[np.ndarray] = []
-    for start in range(0, replicates, _BLOCK):
-        rows = min(_BLOCK, replicates - start)
-        drawn = rng.integers(len(groups), size=(rows, len(groups)))
-        rates.append(100.0 * errors[drawn].sum(1) / np.maximum(tokens[drawn].sum(1), 1))
+    rates = [
+        100.0 * errors[drawn].sum(1) / np.maximum(tokens[drawn].sum(1), 1)
+        for drawn in draws(len(groups), replicates)
+    ]
     low, high = np.percentile(np.concatenate(rates), [2.5, 97.5])
     return Interval(float(low), float(high), len(groups), unit, replicates)

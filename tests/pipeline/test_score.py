@@ -7,6 +7,8 @@ from pipeline.datadir.lang import Lang, write_lang
 from pipeline.datadir.phones import Fold, PhoneTable
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.score import score
+from pipeline.scoring.counts import Comparison, ErrorCounts
+from pipeline.scoring.record import from_json, read_aligned, read_record
 from pipeline.scoring.report import read_per
 
 PHONES = ("a", "ax", "b", "q", "sil")
@@ -172,3 +174,48 @@ def test_bad_input_is_named(folder, name, content, message):
 def test_wrong_arguments_are_named(folder, arguments, options, message):
     with pytest.raises((DataError, ConfigError), match=message):
         score(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    "missing, line",
+    [
+        ("delete", "[ 4 / 4, 1 ins, 2 del, 1 sub ]"),
+        ("ignore", "[ 2 / 2, 1 ins, 0 del, 1 sub ]"),
+    ],
+)
+def test_missing_and_extra_are_counted_and_named(folder, capsys, missing, line):
+    (folder / "ref.trn").write_text("a b (u1)\nc d (u2)\n")
+    (folder / "hyp.trn").write_text("a x y (u1)\nc (u9)\n")
+    score("ref.trn", "hyp.trn", out="scores", missing=missing, extra="ignore")
+    assert lines(folder, "scores/per")[0].endswith(line)
+    said = capsys.readouterr().err
+    assert "1 utterances without a hypothesis" in said and "u2" in said
+    assert "1 hypotheses without a reference left out: u9" in said
+
+
+def test_the_record_holds_what_the_tables_say(folder):
+    (folder / "test/spk2gender").write_text("s1 f\ns2 m\n")
+    times = "".join(
+        f"{row.split()[0]} 1 {place / 10} 0.1 {phone} 0.5\n"
+        for row in HYP.splitlines()
+        for place, phone in enumerate(row.split()[1:])
+    )
+    (folder / "exp/decode_test/ctm").write_text(times)
+    (folder / "test/phones.ctm").write_text(times)
+    score("test", "exp/decode_test", lang="lang")
+    place = folder / "exp/decode_test/scoring"
+    record = read_record(place)
+    total = from_json(record["policies"]["strict"])
+    assert total.line() == lines(folder)[0]
+    for part in ("speakers", "utterances", "phones"):
+        counts = [from_json(c) for c in record[part].values()]
+        assert sum(counts, ErrorCounts()) == total
+    assert record["groups"]["sex"]["m"]["errors"] == 1
+    assert record["classes"]["of"] == {"a": "other", "b": "stop", "sil": "silence"}
+    assert record["times"]["boundaries"]["10"]["f_score"] == 1.0
+    assert record["times"]["frame_accuracy"] == 100.0
+    assert record["calibration"]["phones"] == 10
+    assert record["calibration"]["correct"] == 0.8
+    pairs = read_aligned(place / "aligned")
+    assert Comparison(tuple(pairs["s1-u2"])).counts == ErrorCounts(2, 0, 1, 1)
+    assert lines(folder, place / "deletions")[1:] == ["1 sil <del>"]
