@@ -232,26 +232,37 @@ class Recognition:
     def run(self, items: Iterable[Item]) -> Iterator[Outcome]:
         """Yields what became of every item, in any order.
 
-        Reading and features run ahead in threads, as far as memory allows; batches of like
-        length go through the network and the search in others.
+        With several threads, reading and features run ahead as far as memory allows, and
+        batches of like length go through the network and the search in others; one thread
+        does one after the other.
         """
         symbols = self._recogniser.phones.symbols
         place = None if self._plan.posteriors is None else Path(self._plan.posteriors)
         assembly = Assembly(symbols, self._span, place, self._align)
         # Sums of BLAS depend on its threads; the cores are busy anyway.
+        with threadpool_limits(limits=1):
+            if self._plan.threads > 1:
+                yield from self._in_threads(items, assembly)
+                return
+            readings = (reading for item in items for reading in self._read(item))
+            for group in groups(readings):
+                failures, windows = _parted(group, assembly)
+                yield from failures
+                if windows:
+                    yield from self._recognise(windows, assembly)
+
+    def _in_threads(
+        self, items: Iterable[Item], assembly: Assembly
+    ) -> Iterator[Outcome]:
+        """As `run`, with readers ahead and several batches under way."""
         with (
-            threadpool_limits(limits=1),
             Ahead(items, self._read, self._plan.threads) as readings,
             ThreadPoolExecutor(self._plan.threads) as pool,
         ):
             running: set[Future[list[Outcome]]] = set()
             for group in groups(readings):
-                failures = [r for r in group if r.window is None]
-                for reading in failures:
-                    outcome = assembly.fail(reading.item, reading.fault)
-                    if outcome is not None:
-                        yield outcome
-                windows = [r for r in group if r.window is not None]
+                failures, windows = _parted(group, assembly)
+                yield from failures
                 if windows:
                     running.add(pool.submit(self._recognise, windows, assembly))
                 while len(running) > self._plan.threads:
@@ -260,6 +271,15 @@ class Recognition:
                         yield from future.result()
             for future in running:
                 yield from future.result()
+
+
+def _parted(
+    group: Sequence[_Reading], assembly: Assembly
+) -> tuple[list[Outcome], list[_Reading]]:
+    """The outcomes of items that could not be read, and the windows of the others."""
+    outcomes = [assembly.fail(r.item, r.fault) for r in group if r.window is None]
+    windows = [r for r in group if r.window is not None]
+    return [outcome for outcome in outcomes if outcome is not None], windows
 
 
 @functools.cache
@@ -284,15 +304,18 @@ def _length(reading: _Reading) -> int:
 
 
 def _pooled(readings: Iterable[_Reading]) -> Iterator[list[_Reading]]:
-    """Many readings at a time, but no more than memory has room for."""
+    """Many readings at a time, but no more than memory has room for; few at first.
+
+    The network has work as soon as one batch is read.
+    """
     pool: list[_Reading] = []
-    size = 0
+    size, most = 0, _ROWS
     for reading in readings:
         pool.append(reading)
         size += 0 if reading.window is None else reading.window.frames.nbytes
-        if len(pool) == _POOLED or size >= _QUEUED_BYTES:
+        if len(pool) == most or size >= _QUEUED_BYTES:
             yield pool
-            pool, size = [], 0
+            pool, size, most = [], 0, min(2 * most, _POOLED)
     if pool:
         yield pool
 

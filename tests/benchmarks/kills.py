@@ -75,10 +75,13 @@ def kill_once(
         dice.choice(victims).send_signal(signal.SIGKILL)
         killed = "worker, driver"
         time.sleep(dice.uniform(0, 8))
-    children = psutil.Process(driver.pid).children(recursive=True)
-    if driver.poll() is not None:
-        return killed.replace("driver", "none: it had ended")
-    os.kill(driver.pid, signal.SIGKILL)
+    try:
+        children = psutil.Process(driver.pid).children(recursive=True)
+        if driver.poll() is not None:
+            return "none: it had ended"
+        os.kill(driver.pid, signal.SIGKILL)
+    except psutil.NoSuchProcess:
+        return "none: it had ended"
     driver.wait()
     psutil.wait_procs(children, timeout=30)
     return killed
@@ -109,6 +112,8 @@ def main() -> int:
                 arguments.corpus, out, [*options, "--nj", "2"], dice, worker
             )
             if "none" in death:
+                driver = begin(arguments.corpus, out, options)
+                driver.wait()
                 differences += comparable(files_of(out)) != comparable(expected)
                 shutil.rmtree(out)
                 continue
