@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 _ROWS = 24  # windows in a batch: `pipeline.nnet.recogniser.ROWS`
 _POOLED = 8 * _ROWS  # windows that are sorted by length among each other
-_QUEUED_BYTES = 64 << 20  # network input read ahead
+_QUEUED_BYTES = 16 << 20  # network input read ahead
+_LONG = (
+    500  # frames: of longer windows half as many go together, for the memory they take
+)
 
 
 @dataclass(frozen=True)
@@ -325,7 +328,9 @@ def groups(readings: Iterable[_Reading]) -> Iterator[list[_Reading]]:
     for pool in _pooled(readings):
         pool.sort(key=_length)
         for start in range(0, len(pool), _ROWS):
-            yield pool[start : start + _ROWS]
+            group = pool[start : start + _ROWS]
+            half = _ROWS // 2 if _length(group[-1]) > _LONG else _ROWS
+            yield from filter(None, (group[:half], group[half:]))
 
 
 class Ahead:
