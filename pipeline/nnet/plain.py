@@ -22,17 +22,18 @@ def _block(
     states: tuple[tf.Tensor, ...],
     weights: Sequence[tf.Tensor],
 ) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
-    """Runs a cell over [K, G] products: the states after them, and outputs [K, N]."""
+    """Runs a cell over [K, G] products: the states [N, 1] after them, and outputs [K, N]."""
     width = cell.output_size
     length = z.shape[0] if z.shape[0] is not None else tf.shape(z)[0]
 
     def step(
         time: tf.Tensor, states: tuple[tf.Tensor, ...], outputs: tf.TensorArray
     ) -> tuple[Any, ...]:
-        new, _ = cell.forward(tf.gather(z, [time]), list(states), weights)
+        column = tf.gather(z, time)[:, None]
+        new = cell.infer(column, list(states), weights)
         return time + 1, tuple(new), outputs.write(time, new[0])
 
-    outputs = tf.TensorArray(tf.float32, size=length, element_shape=[1, width])
+    outputs = tf.TensorArray(tf.float32, size=length, element_shape=[width, 1])
     _, states, outputs = tf.while_loop(
         lambda time, *_: time < length, step, (tf.constant(0), states, outputs)
     )
@@ -41,7 +42,7 @@ def _block(
 
 def _blocks(cell: Any, inputs: tf.Tensor) -> tf.Tensor:
     """Runs a cell over frames [T, F] from zero states: outputs [T, N]."""
-    z, weights = cell.input_product(inputs), cell.recurrent_weights()
+    z, weights = cell.products(inputs)
     length, width = tf.shape(z)[0], cell.output_size
     count = (length + _BLOCK - 1) // _BLOCK
     # Frames after the last change nothing before them.
@@ -56,7 +57,7 @@ def _blocks(cell: Any, inputs: tf.Tensor) -> tf.Tensor:
 
     shape = [_BLOCK, width]
     outputs = tf.TensorArray(tf.float32, size=count, element_shape=shape)
-    states = tuple(tf.zeros([1, size]) for size in cell.state_size)
+    states = tuple(tf.zeros([size, 1]) for size in cell.state_size)
     _, _, outputs = tf.while_loop(
         lambda number, *_: number < count, step, (tf.constant(0), states, outputs)
     )
@@ -84,10 +85,10 @@ class _PlainLayer:
         """Outputs [1, T, N] of inputs [1, T, F]; with states given, those after it too."""
         frames = inputs[0]
         if initial_state is not None:
-            z = self._cell.input_product(frames)
-            weights = self._cell.recurrent_weights()
-            states, outputs = _block(self._cell, z, tuple(initial_state), weights)
-            return (outputs[None], *states)
+            z, weights = self._cell.products(frames)
+            columns = tuple(tf.transpose(state) for state in initial_state)
+            states, outputs = _block(self._cell, z, columns, weights)
+            return (outputs[None], *map(tf.transpose, states))
         if self._reverse:
             frames = tf.reverse(frames, axis=[0])
         return (_blocks(self._cell, frames)[None],)

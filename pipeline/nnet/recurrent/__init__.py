@@ -1,7 +1,20 @@
 """The recurrent core: cells, the engine that runs them, and layers for Keras."""
 
-from pipeline.nnet.recurrent.cells import Cell, GRUCell, LSTMPCell, SimpleRNNCell
-from pipeline.nnet.recurrent.layers import GRU, LSTM, LSTMP, Recurrent, SimpleRNN
+from pipeline.nnet.recurrent.cells import (
+    Cell,
+    GRUCell,
+    LiGRUCell,
+    LSTMPCell,
+    SimpleRNNCell,
+)
+from pipeline.nnet.recurrent.layers import (
+    GRU,
+    LSTM,
+    LSTMP,
+    LiGRU,
+    Recurrent,
+    SimpleRNN,
+)
 
 __all__ = [
     "GRU",
@@ -9,6 +22,8 @@ __all__ = [
     "LSTMP",
     "Cell",
     "GRUCell",
+    "LiGRU",
+    "LiGRUCell",
     "LSTMPCell",
     "Recurrent",
     "SimpleRNN",

@@ -1,12 +1,19 @@
 """Recurrent layers by Keras's conventions, run by the engine."""
 
-from typing import Any
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
 
-from pipeline.nnet.recurrent.cells import Cell, GRUCell, LSTMPCell, SimpleRNNCell
-from pipeline.nnet.recurrent.engine import Tensors, run
+from pipeline.nnet.recurrent.cells import (
+    Cell,
+    GRUCell,
+    LiGRUCell,
+    LSTMPCell,
+    SimpleRNNCell,
+)
+from pipeline.nnet.recurrent.engine import Sequences, Tensors, run
+from pipeline.nnet.threads import shards_for
 
 _RNN_ARGUMENTS = (
     "return_sequences",
@@ -26,7 +33,8 @@ class Recurrent(keras.layers.RNN):
     """A cell over time: what `keras.layers.RNN` promises, done by the engine.
 
     Inputs are [B, T, F], outputs [B, T, N] with `return_sequences`, else [B, N]; a mask
-    [B, T] leaves the state as it is on masked frames.
+    [B, T] leaves the state as it is on masked frames. In training the gradient is the
+    cell's own; outside of it TensorFlow's, and no activations are kept.
 
     Args:
         units: cells N.
@@ -50,24 +58,34 @@ class Recurrent(keras.layers.RNN):
         training: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
         """Runs the engine: inputs [B, T, F] to last output, all outputs [B, T, N], states."""
-        inputs = tf.transpose(sequences, [1, 0, 2])  # [T, B, F]
+        cell, training = self.cell, bool(training)
         if mask is not None:
-            mask = tf.transpose(tf.cast(mask, tf.bool))  # [T, B]
-            inputs = tf.where(mask[..., None], inputs, tf.zeros([], inputs.dtype))
+            mask = tf.cast(mask, tf.bool)
+            # What stands in padding may be anything, even NaN, and must meet no gradient.
+            sequences = tf.where(mask[..., None], sequences, 0)
         if self.go_backwards:
-            inputs = tf.reverse(inputs, [0])
-            mask = None if mask is None else tf.reverse(mask, [0])
-        cell = self.cell
+            sequences = tf.reverse(sequences, [1])
+            mask = None if mask is None else tf.reverse(mask, [1])
+        shape, dtype = tf.shape(sequences), sequences.dtype
+        dropped = cell.drop_inputs(sequences, training)
+        inputs, weights = cell.prepare(dropped, mask, training)
         outputs, states = run(
             cell,
-            cell.input_product(inputs),
-            mask,
-            list(initial_state),
-            cell.recurrent_weights(),
+            Sequences(
+                inputs,
+                [tf.cast(state, dtype) for state in initial_state],
+                mask,
+                cell.holds(shape[0], shape[1], dtype, training),
+                cell.constants(shape[0], dtype, training),
+            ),
+            weights,
+            keep=training,
+            shards=shards_for(sequences.shape[0]),
         )
+        last = states[0]
         if mask is not None and self.zero_output_for_mask:
-            outputs = tf.where(mask[..., None], outputs, tf.zeros([], outputs.dtype))
-        return states[0], tf.transpose(outputs, [1, 0, 2]), states
+            outputs = tf.where(mask[..., None], outputs, 0)
+        return last, outputs, states
 
     def get_config(self) -> dict[str, Any]:
         """Arguments from which the layer is made again: Keras's and the cell's."""
@@ -79,9 +97,7 @@ class Recurrent(keras.layers.RNN):
         return {**outer, **inner}
 
     @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: Any = None
-    ) -> "Recurrent":
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
         """Makes the layer from `get_config`'s values."""
         return cls(**config)
 
@@ -112,6 +128,13 @@ class LSTMP(Recurrent):
 
 @keras.saving.register_keras_serializable(package="keraldi")
 class GRU(Recurrent):
-    """Gated recurrent unit, reset before the product; see `GRUCell`."""
+    """Gated recurrent unit, by default reset before the product; see `GRUCell`."""
 
     cell_class = GRUCell
+
+
+@keras.saving.register_keras_serializable(package="keraldi")
+class LiGRU(Recurrent):
+    """Light gated recurrent unit with batch norm; see `LiGRUCell`."""
+
+    cell_class = LiGRUCell

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from features.errors import ConfigError
-from pipeline.nnet.recurrent import GRU, LSTM, LSTMP, SimpleRNN
+from pipeline.nnet.recurrent import GRU, LSTM, LSTMP, LiGRU, SimpleRNN
+from pipeline.nnet.recurrent.engine import CHUNK, Sequences, run
 
 FLOAT64 = 1e-9
 FLOAT32 = 1e-5
@@ -19,8 +20,32 @@ CELLS = {
     "rnn-sigmoid": (SimpleRNN, {"activation": "sigmoid"}),
     "rnn-relu": (SimpleRNN, {"activation": "relu"}),
     "lstm": (LSTM, {}),
+    "lstm-1997": (LSTM, {"forget_gate": False}),
+    "lstm-peepholes": (LSTM, {"peepholes": True}),
+    "lstm-clipped": (LSTM, {"cell_clip": 0.3}),
+    "lstm-norm": (LSTM, {"layer_norm": True}),
     "lstmp": (LSTMP, {"projection": 3}),
+    "lstmp-nonrecurrent": (LSTMP, {"projection": 3, "nonrecurrent": 2}),
+    "lstmp-1997-peepholes": (
+        LSTMP,
+        {"projection": 3, "forget_gate": False, "peepholes": True},
+    ),
+    "lstmp-all": (
+        LSTMP,
+        {
+            "projection": 3,
+            "nonrecurrent": 2,
+            "peepholes": True,
+            "layer_norm": True,
+            "cell_clip": 0.9,
+            "projection_clip": 0.4,
+        },
+    ),
     "gru": (GRU, {}),
+    "gru-after": (GRU, {"reset_after": True}),
+    "gru-projected": (GRU, {"projection": 3}),
+    "gru-after-projected": (GRU, {"reset_after": True, "projection": 3}),
+    "ligru": (LiGRU, {}),
 }
 
 
@@ -41,44 +66,116 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-def oracle(name: str, weights: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
-    """One sequence [T, F] by the equations of the design, gate by gate."""
-    w, u, b = weights["kernel"], weights["recurrent_kernel"], weights["bias"]
-    n = UNITS
-    h = np.zeros(u.shape[0])
+def randomize(layer) -> None:
+    """Weights that start at zero or one would hide what they do."""
+    layer.build((BATCH, FRAMES, INPUTS))
+    rng = np.random.default_rng(11)
+    for weight in layer.cell.weights:
+        if weight.name != "seed_generator_state":
+            low = 0.5 if "variance" in weight.name or "gain" in weight.name else -0.8
+            weight.assign(rng.uniform(low, 1.0, size=weight.shape))
+
+
+def standardized(values: np.ndarray) -> np.ndarray:
+    return (values - values.mean()) / np.sqrt(values.var() + 1e-5)
+
+
+def lstm_oracle(weights: dict[str, np.ndarray], options: dict, x: np.ndarray):
+    """The equations of `LSTMPCell`, gate by gate."""
+    n, w = UNITS, weights
+    names = "ifgo" if options.get("forget_gate", True) else "igo"
+    block = {name: slice(k * n, (k + 1) * n) for k, name in enumerate(names)}
+    peep = dict.fromkeys("ifo", np.zeros(n))
+    if options.get("peepholes"):
+        peep |= dict(zip(names.replace("g", ""), w["peephole_kernel"], strict=True))
+    fed = w["recurrent_kernel"].shape[0]
+    y = np.zeros(fed + (options.get("nonrecurrent") or 0))
     c = np.zeros(n)
-    outputs = []
     for frame in x:
-        z = frame @ w + b
-        if name.startswith("rnn"):
-            act = {
-                "tanh": np.tanh,
-                "sigmoid": sigmoid,
-                "relu": lambda v: np.maximum(v, 0),
-            }
-            h = act[name.split("-")[1]](z + h @ u)
-        elif name == "gru":
-            update = sigmoid(z[:n] + h @ u[:, :n])
-            reset = sigmoid(z[n : 2 * n] + h @ u[:, n : 2 * n])
-            candidate = np.tanh(z[2 * n :] + (reset * h) @ u[:, 2 * n :])
-            h = (1 - update) * h + update * candidate
+        of_input, of_state = frame @ w["kernel"], y[:fed] @ w["recurrent_kernel"]
+        if options.get("layer_norm"):
+            of_input = w["input_gain"] * standardized(of_input)
+            of_state = w["recurrent_gain"] * standardized(of_state)
+        a = of_input + of_state + w["bias"]
+        i = sigmoid(a[block["i"]] + peep["i"] * c)
+        f = sigmoid(a[block["f"]] + peep["f"] * c) if "f" in names else 1.0
+        c = f * c + i * np.tanh(a[block["g"]])
+        c = np.clip(
+            c, -options.get("cell_clip", np.inf), options.get("cell_clip", np.inf)
+        )
+        o = sigmoid(a[block["o"]] + peep["o"] * c)
+        seen = c
+        if options.get("layer_norm"):
+            seen = w["cell_gain"] * standardized(c) + w["cell_bias"]
+        y = o * np.tanh(seen)
+        if "projection" in options:
+            y = y @ w["projection_kernel"]
+        bound = options.get("projection_clip", np.inf)
+        y = np.clip(y, -bound, bound)
+        yield y
+
+
+def gru_oracle(weights: dict[str, np.ndarray], options: dict, x: np.ndarray):
+    """The equations of `GRUCell`, gate by gate."""
+    n, u, after = UNITS, weights["recurrent_kernel"], options.get("reset_after")
+    end = u.shape[1] - n  # of the gates
+    h, s = np.zeros(n), np.zeros(u.shape[0])
+    for frame in x:
+        a = frame @ weights["kernel"] + weights["bias"]
+        update = sigmoid(a[:n] + s @ u[:, :n])
+        reset = sigmoid(a[n:end] + s @ u[:, n:end])
+        if after:
+            inner = reset * (s @ u[:, end:] + weights["recurrent_bias"])
         else:
-            i, f, g, o = np.split(z + h @ u, 4)
-            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-            h = sigmoid(o) * np.tanh(c)
-            if name == "lstmp":
-                h = h @ weights["projection_kernel"]
-        outputs.append(h)
-    return np.array(outputs)
+            inner = (reset * s) @ u[:, end:]
+        h = (1 - update) * h + update * np.tanh(a[end:] + inner)
+        s = h @ weights["projection_kernel"] if "projection" in options else h
+        yield s
 
 
+def ligru_oracle(weights: dict[str, np.ndarray], options: dict, x: np.ndarray):
+    """The equations of `LiGRUCell` with the statistics of inference."""
+    n, u, h = UNITS, weights["recurrent_kernel"], np.zeros(UNITS)
+    scale = weights["gamma"] / np.sqrt(weights["moving_variance"] + 1e-3)
+    for frame in x:
+        a = (frame @ weights["kernel"] - weights["moving_mean"]) * scale
+        a += weights["beta"]
+        keep = sigmoid(a[:n] + h @ u[:, :n])
+        h = keep * h + (1 - keep) * np.maximum(a[n:] + h @ u[:, n:], 0)
+        yield h
+
+
+def rnn_oracle(weights: dict[str, np.ndarray], options: dict, x: np.ndarray):
+    """The equation of `SimpleRNNCell`."""
+    act = {"tanh": np.tanh, "sigmoid": sigmoid, "relu": lambda v: np.maximum(v, 0)}
+    h = np.zeros(UNITS)
+    for frame in x:
+        a = frame @ weights["kernel"] + h @ weights["recurrent_kernel"]
+        h = act[options.get("activation", "tanh")](a + weights["bias"])
+        yield h
+
+
+ORACLES = {
+    "rnn": rnn_oracle,
+    "lstm": lstm_oracle,
+    "lstmp": lstm_oracle,
+    "gru": gru_oracle,
+    "ligru": ligru_oracle,
+}
+
+
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("name", CELLS)
-def test_the_forward_pass_is_the_equation(name):
+def test_the_forward_pass_is_the_equation(name, training):
     layer = make(name)
-    outputs = layer(inputs())[0].numpy()
+    randomize(layer)
     weights = {w.name: w.numpy() for w in layer.cell.weights}
+    x = inputs()
+    training = training and name != "ligru"  # whose statistics would be the batch's
+    outputs = layer(x, training=training)[0].numpy()
+    oracle = ORACLES[name.split("-")[0]]
     for row in range(BATCH):
-        expected = oracle(name, weights, inputs()[row].numpy())
+        expected = list(oracle(weights, CELLS[name][1], x[row].numpy()))
         np.testing.assert_allclose(outputs[row], expected, atol=FLOAT64)
 
 
@@ -94,29 +191,180 @@ def value_and_gradients(
     sources = [x, *(state or [])]
     with tf.GradientTape() as tape:
         tape.watch(sources)
-        outputs, *states = layer(x, mask=mask, initial_state=state)
+        outputs, *states = layer(x, mask=mask, initial_state=state, training=True)
         loss = tf.reduce_sum(tf.sin(3 * outputs) * weight)
         loss += sum(tf.reduce_sum(tf.cos(2 * s)) for s in states)
     gradients = tape.gradient(loss, [*sources, *variables])
     return [outputs * weight, *states, *gradients]
 
 
-@pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize("masked", [False, True])
+def engine_gradients(name: str, dtype: str, *, keep: bool, noise: bool, masked: bool):
+    """Value and gradients of the engine, by hand (`keep`) or by TensorFlow."""
+    layer = make(name, dtype)
+    randomize(layer)
+    cell, rng = layer.cell, np.random.default_rng(5)
+
+    def random(*shape: int) -> tf.Tensor:
+        return tf.constant(rng.uniform(-1, 1, size=shape), dtype)
+
+    first = [random(BATCH, size) for size in cell.state_size]
+    holds, constants = [], []
+    if noise:
+        holds = [
+            tf.cast(random(BATCH, FRAMES, size) > 0.4, dtype)
+            for size in cell.state_size
+        ]
+        constants = [1.5 * tf.cast(random(BATCH, cell.recurrent_size) > -0.3, dtype)]
+    mask = tf.constant(MASK) if masked else None
+    x = inputs(dtype)
+    with tf.GradientTape() as tape:
+        tape.watch([x, *first])
+        products, weights = cell.prepare(x, mask, False)
+        outputs, states = run(
+            cell, Sequences(products, first, mask, holds, constants), weights, keep=keep
+        )
+        weight = 1.0 if mask is None else tf.cast(mask[..., None], dtype)
+        loss = tf.reduce_sum(tf.sin(3 * outputs) * weight)
+        loss += sum(tf.reduce_sum(tf.cos(2 * state)) for state in states)
+    gradients = tape.gradient(loss, [x, *first, *cell.trainable_variables])
+    return [outputs, *states, *gradients]
+
+
 @pytest.mark.parametrize("name", CELLS)
-def test_the_gradient_is_that_of_the_plain_step(name, masked, backwards):
-    engine = make(name, go_backwards=backwards)
+@pytest.mark.parametrize(
+    ("noise", "masked", "dtype", "tolerance"),
+    [
+        (False, False, "float64", FLOAT64),
+        (True, True, "float64", FLOAT64),
+        (False, True, "float32", FLOAT32),
+    ],
+)
+def test_the_gradient_is_that_of_automatic_differentiation(
+    name, noise, masked, dtype, tolerance
+):
+    ours = engine_gradients(name, dtype, keep=True, noise=noise, masked=masked)
+    theirs = engine_gradients(name, dtype, keep=False, noise=noise, masked=masked)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_keras_runs_the_cell_a_frame_at_a_time(name):
+    engine = make(name, go_backwards=True)
+    randomize(engine)
     plain = keras.layers.RNN(
         engine.cell, return_sequences=True, return_state=True,
-        go_backwards=backwards, dtype="float64",
+        go_backwards=True, dtype="float64",
     )  # fmt: skip
-    rng = np.random.default_rng(5)
-    state = [tf.constant(rng.normal(size=(BATCH, s))) for s in engine.state_size]
-    mask = MASK if masked else None
-    ours = value_and_gradients(engine, inputs(), mask, state)
-    theirs = value_and_gradients(plain, inputs(), mask, state)
-    for a, b in zip(ours, theirs, strict=True):
+    for a, b in zip(
+        engine(inputs(), mask=MASK), plain(inputs(), mask=MASK), strict=True
+    ):
         np.testing.assert_allclose(a, b, atol=FLOAT64)
+
+
+def test_long_sequences_and_shards_give_the_same():
+    keras.utils.set_random_seed(3)
+    layer = LSTMP(6, projection=4, dtype="float64")
+    frames = 2 * CHUNK + 5
+    x = tf.constant(np.random.default_rng(4).normal(size=(5, frames, INPUTS)))
+    layer.build(x.shape)
+    mask = tf.sequence_mask([frames, 3, CHUNK, 0, CHUNK + 1], frames)
+
+    def figures(length: int | None, shards: int) -> list[tf.Tensor]:
+        @tf.function(
+            input_signature=[tf.TensorSpec([None, length, INPUTS], tf.float64)]
+        )
+        def apply(x: tf.Tensor) -> list[tf.Tensor]:
+            first = [tf.zeros([tf.shape(x)[0], n], x.dtype) for n in (4, 6)]
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                outputs, states = run(
+                    layer.cell,
+                    Sequences(x, first, mask),
+                    layer.cell.columns(),
+                    shards=shards,
+                )
+                loss = tf.reduce_sum(outputs**2) + tf.reduce_sum(states[1])
+            weights = layer.cell.trainable_variables
+            return [outputs, *tape.gradient(loss, [x, *weights])]
+
+        return apply(x)
+
+    whole = figures(frames, 1)
+    for row in range(5):
+        end = int(tf.reduce_sum(tf.cast(mask[row], tf.int32)))
+        if end:
+            alone = layer(x[row : row + 1, :end])
+            np.testing.assert_allclose(whole[0][row, end - 1], alone[0], atol=FLOAT64)
+    for other in (figures(None, 1), figures(None, 2), figures(frames, 3)):
+        for a, b in zip(whole, other, strict=True):
+            np.testing.assert_allclose(a, b, atol=FLOAT64)
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("backwards", [False, True])
+def test_padding_is_never_seen(name, backwards):
+    layer = make(name, go_backwards=backwards)
+    randomize(layer)
+    x = inputs().numpy()
+    x[~MASK] = np.nan
+    outputs, *states = layer(x, mask=MASK, training=name != "ligru")
+    assert np.isfinite(outputs).all()
+    for row, length in enumerate(LENGTHS[:2]):
+        alone, *ends = layer(x[row : row + 1, :length])
+        real = outputs[row, -length:] if backwards else outputs[row, :length]
+        np.testing.assert_allclose(real, alone[0], atol=FLOAT64)
+        for state, end in zip(states, ends, strict=True):
+            np.testing.assert_allclose(state[row], end[0], atol=FLOAT64)
+    for state in states:
+        assert (state[2].numpy() == 0).all()
+
+
+def test_batch_norm_counts_no_padding():
+    layer, again = (make("ligru", dtype="float32") for _ in range(2))
+    x = inputs("float32").numpy()
+    layer(x, mask=MASK, training=True)
+    x[~MASK] = 9.0
+    again(x, mask=MASK, training=True)
+    for a, b in zip(layer.cell.norm.weights, again.cell.norm.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    real = x[MASK] @ layer.cell.kernel.numpy()
+    moved = layer.cell.norm.moving_mean.numpy()
+    np.testing.assert_allclose(moved, 0.01 * real.mean(0), atol=FLOAT32)
+
+
+def test_variational_dropout_drops_the_same_units_all_along():
+    layer = LSTM(UNITS, return_sequences=True, dropout=0.5)
+    x = np.ones((400, FRAMES, INPUTS), np.float32)
+    dropped = layer.cell.drop_inputs(tf.constant(x), True).numpy()
+    assert (dropped == dropped[:, :1]).all()
+    assert abs((dropped == 0).mean() - 0.5) < 0.05
+    assert dropped.max() == 2.0
+    (constant,) = LSTM(UNITS, recurrent_dropout=0.5).cell.constants(
+        400, "float32", True
+    )
+    assert abs(float(tf.reduce_mean(constant)) - 1.0) < 0.1
+
+
+def test_zoneout_keeps_units_in_training_and_their_mean_otherwise():
+    layer = LSTM(40, zoneout=0.3, return_sequences=True, return_state=True)
+    x = np.random.default_rng(0).normal(size=(64, 6, INPUTS)).astype(np.float32)
+    outputs, *_ = layer(x, training=True)
+    kept = np.isclose(outputs[:, 1:], outputs[:, :-1], atol=1e-7).mean()
+    assert abs(kept - 0.3) < 0.02
+    sure = LSTM(40, return_sequences=True, return_state=True)
+    sure.build(x.shape)
+    sure.set_weights([w for w in layer.get_weights() if w.dtype != np.uint32])
+    mean, *_ = layer(x[:, :1])
+    plain, *_ = sure(x[:, :1])
+    np.testing.assert_allclose(mean, 0.7 * plain, atol=FLOAT32)
+
+
+@pytest.mark.parametrize("option", ["dropout", "recurrent_dropout"])
+def test_a_cell_in_keras_loop_refuses_dropout_that_would_change(option):
+    layer = keras.layers.RNN(LSTM(UNITS, **{option: 0.2}).cell)
+    with pytest.raises(ConfigError, match="use the layer of this cell"):
+        layer(inputs("float32"), training=True)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -128,12 +376,16 @@ def test_float32_graphs_give_the_same(name):
         np.testing.assert_allclose(a, b, atol=FLOAT32)
 
 
-def test_xla_gives_the_same():
-    layer = make("lstmp", dtype="float32")
+@pytest.mark.parametrize("name", ["lstmp-all", "gru-after", "ligru"])
+def test_xla_gives_the_same(name):
+    layer = make(name, dtype="float32")
     x = inputs("float32")
-    plain = layer(x)[0]
-    compiled = tf.function(lambda v: layer(v)[0], jit_compile=True)(x)
-    np.testing.assert_allclose(plain, compiled, atol=FLOAT32)
+    plain = value_and_gradients(layer, x, MASK, None)
+    compiled = tf.function(
+        lambda v: value_and_gradients(layer, v, MASK, None), jit_compile=True
+    )(x)
+    for a, b in zip(plain, compiled, strict=True):
+        np.testing.assert_allclose(a, b, atol=FLOAT32, rtol=FLOAT32)
 
 
 @pytest.mark.parametrize("name", CELLS)

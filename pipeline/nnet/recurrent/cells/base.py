@@ -1,0 +1,273 @@
+"""What all cells share: weights as Keras keeps them, and as the engine wants them."""
+
+from typing import Any, Self
+
+import keras
+import tensorflow as tf
+
+from features.errors import ConfigError
+from pipeline.nnet.recurrent.engine import Frame, Tensors, Weights
+
+
+def positive(name: str, value: int) -> int:
+    """`value` if it is a whole number of at least one."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(
+            f"{name}: expected a whole number of at least 1, got {value!r}"
+        )
+    return value
+
+
+def positive_or_none(name: str, value: int | None) -> int | None:
+    """`value` if it is None or a whole number of at least one."""
+    return None if value is None else positive(name, value)
+
+
+def share(name: str, value: float) -> float:
+    """`value` if it is at least nought and less than one."""
+    if not 0.0 <= value < 1.0:
+        raise ConfigError(f"{name}: expected at least 0 and less than 1, got {value!r}")
+    return float(value)
+
+
+def bound(name: str, value: float | None) -> float | None:
+    """`value` if it is None or above nought."""
+    if value is not None and not value > 0.0:
+        raise ConfigError(f"{name}: expected None or more than 0, got {value!r}")
+    return value
+
+
+class Cell(keras.layers.Layer):
+    """Base of all cells: input weights, recurrent weights, and the step of one frame.
+
+    A cell is also a Keras cell: `keras.layers.RNN(cell)` runs it a frame at a time.
+
+    Args:
+        units: cells N.
+        dropout: share of the inputs dropped in training, the same ones at every frame of
+            a sequence (Gal & Ghahramani 2016).
+        recurrent_dropout: share of the fed-back output dropped likewise.
+        zoneout: share of the units of each state that keep their old value at a frame of
+            training; otherwise each state is the mean of both (Krueger et al. 2017).
+        kernel_initializer, recurrent_initializer, bias_initializer: Keras's names or objects.
+    """
+
+    gates = 1
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.units = positive("units", units)
+        self.dropout = share("dropout", dropout)
+        self.recurrent_dropout = share("recurrent_dropout", recurrent_dropout)
+        self.zoneout = share("zoneout", zoneout)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.seed_generator = keras.random.SeedGenerator()
+
+    @property
+    def state_size(self) -> list[int]:
+        """Widths of the states, the output first."""
+        return [self.units]
+
+    @property
+    def output_size(self) -> int:
+        """Width of the output."""
+        return self.state_size[0]
+
+    @property
+    def recurrent_size(self) -> int:
+        """Width of what is fed back."""
+        return self.output_size
+
+    @property
+    def width(self) -> int:
+        """G, the width of the inputs' products."""
+        return self.gates * self.units
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the weights for inputs of width `input_shape[-1]`."""
+        self.kernel = self.add_weight(
+            shape=(input_shape[-1], self.width),
+            initializer=self.kernel_initializer,
+            name="kernel",
+        )
+        self.recurrent_kernel = self.add_weight(
+            shape=(self.recurrent_size, self.width),
+            initializer=self.recurrent_initializer,
+            name="recurrent_kernel",
+        )
+        self.bias = self.add_weight(
+            shape=(self.width,), initializer=self.bias_initializer, name="bias"
+        )
+        self.built = True
+
+    def vector(self, weight: Any) -> tf.Tensor:
+        """A weight [N] as a column [N, 1]."""
+        return tf.convert_to_tensor(weight)[:, None]
+
+    def arrange(self, rows: tf.Tensor) -> tf.Tensor:
+        """[G, ...] in the order and scale in which the steps want the gates."""
+        return rows
+
+    def recurrent_columns(self) -> list[tf.Tensor]:
+        """What the steps multiply the states by."""
+        return [self.arrange(tf.transpose(tf.convert_to_tensor(self.recurrent_kernel)))]
+
+    def columns(self) -> Weights:
+        """The weights as the engine wants them. Gradients flow back through this."""
+        kernel = tf.transpose(tf.convert_to_tensor(self.kernel))
+        return Weights(
+            self.arrange(kernel),
+            self.arrange(self.vector(self.bias)),
+            self.recurrent_columns(),
+        )
+
+    def prepare(
+        self, inputs: tf.Tensor, mask: tf.Tensor | None, training: bool
+    ) -> tuple[tf.Tensor, Weights]:
+        """What the engine takes: inputs [B, T, F] or their products, and the weights."""
+        del mask, training
+        return inputs, self.columns()
+
+    def forward(
+        self, z: tf.Tensor, states: Tensors, weights: Tensors, constants: Tensors
+    ) -> tuple[Tensors, Tensors]:
+        """One frame; see `engine.Recurrence`."""
+        raise NotImplementedError
+
+    def backward(
+        self, grads: Tensors, frame: Frame, weights: Tensors, turned: Tensors
+    ) -> tuple[tf.Tensor, Tensors, Tensors]:
+        """The gradient of one frame; see `engine.Recurrence`."""
+        raise NotImplementedError
+
+    def weight_gradients(self, dz: tf.Tensor, more: Tensors) -> Tensors:
+        """The gradient of every recurrent weight; see `engine.Recurrence`."""
+        raise NotImplementedError
+
+    def _noise(self, shape: Any, rate: float, dtype: Any) -> tf.Tensor:
+        """Nought with probability `rate`, else 1 / (1 - rate)."""
+        kept = keras.random.uniform(shape, seed=self.seed_generator) >= rate
+        return tf.cast(kept, dtype) / (1.0 - rate)
+
+    def drop_inputs(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
+        """Inputs [B, T, F], in training less those dropped throughout their sequence."""
+        if not (training and self.dropout):
+            return inputs
+        shape = (tf.shape(inputs)[0], 1, inputs.shape[-1])
+        return inputs * self._noise(shape, self.dropout, inputs.dtype)
+
+    def constants(self, batch: Any, dtype: Any, training: bool) -> list[tf.Tensor]:
+        """What stays the same over a sequence: which fed-back units are dropped, [B, P]."""
+        if not (training and self.recurrent_dropout):
+            return []
+        return [
+            self._noise((batch, self.recurrent_size), self.recurrent_dropout, dtype)
+        ]
+
+    def holds(self, batch: Any, frames: Any, dtype: Any, training: bool) -> list[Any]:
+        """For each state the share of its old value kept: [B, T, N_k] in training."""
+        if not self.zoneout:
+            return []
+        if not training:
+            return [self.zoneout] * len(self.state_size)
+        return [
+            tf.cast(
+                keras.random.uniform((batch, frames, size), seed=self.seed_generator)
+                < self.zoneout,
+                dtype,
+            )
+            for size in self.state_size
+        ]
+
+    def fed_back(self, output: tf.Tensor, constants: Tensors) -> tf.Tensor:
+        """What of the output [N_0, B] is fed back, [P, B]."""
+        output = output[: self.recurrent_size]
+        return output * constants[0] if constants else output
+
+    def fed_back_gradient(self, grad: tf.Tensor, constants: Tensors) -> tf.Tensor:
+        """The gradient of the output [N_0, B] from that of what was fed back, [P, B]."""
+        if constants:
+            grad *= constants[0]
+        extra = self.output_size - self.recurrent_size
+        return tf.pad(grad, [[0, extra], [0, 0]]) if extra else grad
+
+    def call(self, inputs: tf.Tensor, states: Tensors, training: bool = False) -> Any:
+        """One frame, as `keras.layers.RNN` asks for it: inputs [B, F] to (output, states)."""
+        if training and (self.dropout or self.recurrent_dropout):
+            raise ConfigError(
+                f"{self.name}: keras.layers.RNN draws anew at every frame what is dropped; "
+                "use the layer of this cell, or set dropout and recurrent_dropout to 0"
+            )
+        frames, weights = self.prepare(inputs[:, None], None, training)
+        z = tf.transpose(frames[:, 0])
+        if weights.kernel is not None:
+            z = weights.kernel @ z
+        if weights.bias is not None:
+            z += weights.bias
+        before = [tf.transpose(state) for state in states]
+        if not training or not self.zoneout:
+            after = self.infer(z, before, weights.recurrent)
+        else:
+            made, _ = self.forward(z, before, weights.recurrent, [])
+            holds = self.holds(tf.shape(inputs)[0], 1, inputs.dtype, training)
+            drawn = [tf.transpose(hold[:, 0]) for hold in holds]
+            after = _mixed(drawn, before, made)
+        rows = [tf.transpose(state) for state in after]
+        return rows[0], rows
+
+    def products(self, frames: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
+        """Outside of training: z [T, G] of frames [T, F], and the recurrent weights."""
+        inputs, weights = self.prepare(frames[None], None, False)
+        z = inputs[0]
+        if weights.kernel is not None:
+            z = tf.matmul(z, weights.kernel, transpose_b=True)
+        if weights.bias is not None:
+            z += weights.bias[:, 0]
+        return z, weights.recurrent
+
+    def infer(self, z: tf.Tensor, states: Tensors, weights: Tensors) -> Tensors:
+        """Outside of training: the states [N_k, B] after a frame, from z [G, B]."""
+        made, _ = self.forward(z, states, weights, [])
+        if not self.zoneout:
+            return made
+        return _mixed([self.zoneout] * len(made), states, made)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments from which the cell is made again."""
+        serialize = keras.initializers.serialize
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+            "zoneout": self.zoneout,
+            "kernel_initializer": serialize(self.kernel_initializer),
+            "recurrent_initializer": serialize(self.recurrent_initializer),
+            "bias_initializer": serialize(self.bias_initializer),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Makes the cell from `get_config`'s values."""
+        return cls(**config)
+
+
+def _mixed(shares: list[Any], old: Tensors, new: Tensors) -> list[tf.Tensor]:
+    """Each state with its share of the old value."""
+    return [
+        share * o + (1.0 - share) * n
+        for share, o, n in zip(shares, old, new, strict=True)
+    ]

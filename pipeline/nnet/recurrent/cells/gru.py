@@ -1,0 +1,276 @@
+"""Gated recurrent units: reset before or after the product, projected, and light."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from features.errors import ConfigError
+from pipeline.nnet.recurrent.cells.base import Cell, positive_or_none
+from pipeline.nnet.recurrent.engine import Frame, Tensors, Weights
+
+
+def _halved(rows: tf.Tensor, count: int) -> tf.Tensor:
+    """The first `count` rows halved: σ(x) = (1 + tanh(x / 2)) / 2."""
+    halves, rest = rows[:count], rows[count:]
+    return tf.concat([0.5 * halves, rest], 0)
+
+
+@keras.saving.register_keras_serializable(package="keraldi")
+class GRUCell(Cell):
+    """Gated recurrent unit.
+
+        z, r = σ(W x + U h_ + b)
+        h̃ = tanh(W x + U (r ⊙ h_) + b), or with `reset_after` tanh(W x + r ⊙ (U h_ + b') + b)
+        h = (1 − z) ⊙ h_ + z ⊙ h̃
+
+    With a projection s = P h is the output, and s_ stands for h_ in the first two lines.
+    Blocks stand in the order z, r, h̃; Keras's GRU calls 1 − z its z.
+
+    Args:
+        units: cells N.
+        reset_after: whether the reset gate comes after the product, as cuDNN and Keras
+            have it, or before, as Cho et al.
+        projection: width P of s; None leaves it out.
+        **kwargs: see `Cell`.
+
+    References:
+        Cho et al. 2014; Chung et al. 2014; Kaldi's projected GRU (`pgru`).
+    """
+
+    gates = 3
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        reset_after: bool = False,
+        projection: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(units, **kwargs)
+        self.reset_after = reset_after
+        self.projection = positive_or_none("projection", projection)
+
+    @property
+    def state_size(self) -> list[int]:
+        """Width of h; with a projection of s and h."""
+        return [self.projection, self.units] if self.projection else [self.units]
+
+    @property
+    def sigmoids(self) -> int:
+        """How many rows of the products are gates: z, and r as wide as what it resets."""
+        return self.units + (self.units if self.reset_after else self.recurrent_size)
+
+    @property
+    def width(self) -> int:
+        """G, the width of the inputs' products."""
+        return self.sigmoids + self.units
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the weights for inputs of width `input_shape[-1]`."""
+        super().build(input_shape)
+        if self.reset_after:
+            self.recurrent_bias = self.add_weight(
+                shape=(self.units,),
+                initializer=self.bias_initializer,
+                name="recurrent_bias",
+            )
+        if self.projection is not None:
+            self.projection_kernel = self.add_weight(
+                shape=(self.units, self.projection),
+                initializer=self.kernel_initializer,
+                name="projection_kernel",
+            )
+
+    def arrange(self, rows: tf.Tensor) -> tf.Tensor:
+        """The gates halved, for one tanh serves all."""
+        return _halved(rows, self.sigmoids)
+
+    def recurrent_columns(self) -> list[tf.Tensor]:
+        """U and b', or U of the gates and of the candidate; P where there is one."""
+        recurrent = super().recurrent_columns()[0]
+        if self.reset_after:
+            parts = [recurrent, self.vector(self.recurrent_bias)]
+        else:
+            parts = [recurrent[: self.sigmoids], recurrent[self.sigmoids :]]
+        if self.projection is not None:
+            parts.append(tf.transpose(tf.convert_to_tensor(self.projection_kernel)))
+        return parts
+
+    def forward(
+        self, z: tf.Tensor, states: Tensors, weights: Tensors, constants: Tensors
+    ) -> tuple[Tensors, Tensors]:
+        """One frame; see the class. Saves the gates' tanhs, the candidate, and U h_ + b'."""
+        fed_back, hidden = self.fed_back(states[0], constants), states[-1]
+        count = self.sigmoids
+        saved = []
+        if self.reset_after:
+            product = weights[0] @ fed_back
+            tanhs = tf.tanh(z[:count] + product[:count])
+            inner = product[count:] + weights[1]
+            update, reset = self._gates(tanhs)
+            candidate = tf.tanh(z[count:] + reset * inner)
+            saved = [inner]
+        else:
+            tanhs = tf.tanh(z[:count] + weights[0] @ fed_back)
+            update, reset = self._gates(tanhs)
+            candidate = tf.tanh(z[count:] + weights[1] @ (reset * fed_back))
+        hidden += update * (candidate - hidden)
+        output = [] if self.projection is None else [weights[2] @ hidden]
+        return [*output, hidden], [tanhs, candidate, *saved]
+
+    def _gates(self, tanhs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        sigmoids = 0.5 * tanhs + 0.5
+        return sigmoids[: self.units], sigmoids[self.units :]
+
+    def backward(
+        self, grads: Tensors, frame: Frame, weights: Tensors, turned: Tensors
+    ) -> tuple[tf.Tensor, Tensors, Tensors]:
+        """The gradient of one frame."""
+        tanhs, candidate = frame.saved[:2]
+        update, reset = self._gates(tanhs)
+        fed_back = self.fed_back(frame.before[0], frame.constants)
+        hidden, d_hidden, more = frame.before[-1], grads[-1], [fed_back]
+        if self.projection is not None:
+            d_hidden += turned[2] @ grads[0]
+            more += [grads[0], frame.after[1]]
+        d_candidate = d_hidden * update * (1.0 - candidate * candidate)
+        if self.reset_after:
+            inner = frame.saved[2]
+            d_reset, d_inner = d_candidate * inner, d_candidate * reset
+        else:
+            d_product = turned[1] @ d_candidate
+            d_reset, d_fed_back = d_product * fed_back, d_product * reset
+        d_update = d_hidden * (candidate - hidden)
+        slopes = 0.5 * (1.0 - tanhs * tanhs)
+        d_gates = tf.concat([d_update, d_reset], 0) * slopes
+        if self.reset_after:
+            d_fed_back = turned[0] @ tf.concat([d_gates, d_inner], 0)
+            more.append(d_inner)
+        else:
+            d_fed_back += turned[0] @ d_gates
+            more.append(reset * fed_back)
+        d_fed_back = self.fed_back_gradient(d_fed_back, frame.constants)
+        d_carried = d_hidden * (1.0 - update)
+        before = [d_fed_back, d_carried]
+        if self.projection is None:
+            before = [d_fed_back + d_carried]
+        return tf.concat([d_gates, d_candidate], 0), before, more
+
+    def weight_gradients(self, dz: tf.Tensor, more: Tensors) -> Tensors:
+        """In the order of `recurrent_columns`."""
+        fed_back, *projected, last = more
+        d_gates, d_candidate = dz[: self.sigmoids], dz[self.sigmoids :]
+        if self.reset_after:
+            d_product = tf.concat([d_gates, last], 0)
+            gradients = [
+                tf.matmul(d_product, fed_back, transpose_b=True),
+                tf.reduce_sum(last, 1, keepdims=True),
+            ]
+        else:
+            gradients = [
+                tf.matmul(d_gates, fed_back, transpose_b=True),
+                tf.matmul(d_candidate, last, transpose_b=True),
+            ]
+        if self.projection is not None:
+            gradients.append(tf.matmul(projected[0], projected[1], transpose_b=True))
+        return gradients
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments from which the cell is made again."""
+        return {
+            **super().get_config(),
+            "reset_after": self.reset_after,
+            "projection": self.projection,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keraldi")
+class LiGRUCell(Cell):
+    """Light gated recurrent unit: no reset gate, a rectified candidate, batch norm.
+
+        z = σ(BN(W x) + U h_),  h̃ = ReLU(BN(W x) + U h_)
+        h = z ⊙ h_ + (1 − z) ⊙ h̃
+
+    Blocks stand in the order z, h̃. Padded frames are not counted in the norm's statistics.
+
+    Args:
+        units: cells N.
+        **kwargs: see `Cell`; there is no bias but the norm's.
+
+    References:
+        Ravanelli, Brakel, Omologo & Bengio 2018.
+    """
+
+    gates = 2
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
+        self.norm = keras.layers.BatchNormalization(
+            name="norm", dtype=self.dtype_policy
+        )
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the weights for inputs of width `input_shape[-1]`."""
+        self.kernel = self.add_weight(
+            shape=(input_shape[-1], self.width),
+            initializer=self.kernel_initializer,
+            name="kernel",
+        )
+        self.recurrent_kernel = self.add_weight(
+            shape=(self.units, self.width),
+            initializer=self.recurrent_initializer,
+            name="recurrent_kernel",
+        )
+        self.norm.build((None, None, self.width))
+        self.built = True
+
+    def arrange(self, rows: tf.Tensor) -> tf.Tensor:
+        """The gate halved."""
+        return _halved(rows, self.units)
+
+    def prepare(
+        self, inputs: tf.Tensor, mask: tf.Tensor | None, training: bool
+    ) -> tuple[tf.Tensor, Weights]:
+        """The inputs' normalised products [B, T, G]."""
+        products = tf.matmul(inputs, tf.convert_to_tensor(self.kernel)[None])
+        products = self.norm(products, training=training, mask=mask)
+        scale = self.arrange(tf.ones([self.width], products.dtype))
+        return products * scale, Weights(None, None, self.recurrent_columns())
+
+    def forward(
+        self, z: tf.Tensor, states: Tensors, weights: Tensors, constants: Tensors
+    ) -> tuple[Tensors, Tensors]:
+        """One frame; see the class. Saves the gate's tanh and the candidate."""
+        preactivation = z + weights[0] @ self.fed_back(states[0], constants)
+        tanh = tf.tanh(preactivation[: self.units])
+        candidate = tf.nn.relu(preactivation[self.units :])
+        keep = 0.5 * tanh + 0.5
+        return [candidate + keep * (states[0] - candidate)], [tanh, candidate]
+
+    def backward(
+        self, grads: Tensors, frame: Frame, weights: Tensors, turned: Tensors
+    ) -> tuple[tf.Tensor, Tensors, Tensors]:
+        """The gradient of one frame."""
+        tanh, candidate = frame.saved
+        keep, d_hidden = 0.5 * tanh + 0.5, grads[0]
+        d_tanh = d_hidden * (frame.before[0] - candidate) * 0.5 * (1.0 - tanh * tanh)
+        rising = tf.cast(candidate > 0, candidate.dtype)
+        dz = tf.concat([d_tanh, d_hidden * (1.0 - keep) * rising], 0)
+        before = self.fed_back_gradient(turned[0] @ dz, frame.constants)
+        fed_back = self.fed_back(frame.before[0], frame.constants)
+        return dz, [before + d_hidden * keep], [fed_back]
+
+    def weight_gradients(self, dz: tf.Tensor, more: Tensors) -> Tensors:
+        """Of the recurrent kernel."""
+        return [tf.matmul(dz, more[0], transpose_b=True)]
+
+    def call(self, inputs: tf.Tensor, states: Tensors, training: bool = False) -> Any:
+        """One frame; in training refused, for the norm needs all frames at once."""
+        if training:
+            raise ConfigError(
+                f"{self.name}: keras.layers.RNN shows the batch norm one frame at a time; "
+                "train with the layer LiGRU"
+            )
+        return super().call(inputs, states, training)
