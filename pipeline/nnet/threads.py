@@ -7,6 +7,7 @@ import tensorflow as tf
 _FEWEST_ROWS = (
     8  # of a batch in a loop; with fewer a second loop costs more than it brings
 )
+_FEWEST_PRODUCTS = 1 << 17  # of a recurrent matrix: 256 cells with a projection of 128
 
 
 def use_cores(count: int | None = None) -> None:
@@ -43,14 +44,17 @@ def one_thread_an_operation() -> None:
         return
 
 
-def shards_for(rows: int | None) -> int:
+def shards_for(rows: int | None, products: int) -> int:
     """Into how many loops a batch is dealt: one on a GPU or a single core, else two.
 
     Args:
         rows: B where it is known.
+        products: elements of the recurrent matrix; a small one is not worth a second graph.
     """
     threads = tf.config.threading.get_inter_op_parallelism_threads()
     cores = threads or len(os.sched_getaffinity(0))
     if cores < 2 or tf.config.list_physical_devices("GPU"):
         return 1
-    return 1 if rows is not None and rows < 2 * _FEWEST_ROWS else 2
+    if products < _FEWEST_PRODUCTS or (rows is not None and rows < 2 * _FEWEST_ROWS):
+        return 1
+    return 2

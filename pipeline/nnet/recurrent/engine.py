@@ -258,9 +258,9 @@ def _over_chunks(
 ) -> Any:
     """Runs `chunk(start, size, values) -> values` over all frames, `CHUNK` at a time.
 
-    The frames left over come in a shorter chunk of their own, last in time.
+    The frames left over, one at least, come in a chunk of their own, last in time.
     """
-    whole = length // CHUNK
+    whole = (length - 1) // CHUNK
     left = length - whole * CHUNK
 
     def body(number: tf.Tensor, values: Any) -> tuple[tf.Tensor, Any]:
@@ -279,8 +279,6 @@ def _over_chunks(
         )[1]
 
     def rest(values: Any) -> Any:
-        if isinstance(left, int) and left == 0:
-            return values
         return chunk(whole * CHUNK, left, values)
 
     return most(rest(values)) if reverse else rest(most(values))

@@ -80,7 +80,7 @@ class Recurrent(keras.layers.RNN):
             ),
             weights,
             keep=training,
-            shards=shards_for(sequences.shape[0]),
+            shards=shards_for(sequences.shape[0], cell.recurrent_size * cell.width),
         )
         last = states[0]
         if mask is not None and self.zero_output_for_mask:

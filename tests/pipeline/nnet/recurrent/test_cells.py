@@ -262,10 +262,10 @@ def test_keras_runs_the_cell_a_frame_at_a_time(name):
         np.testing.assert_allclose(a, b, atol=FLOAT64)
 
 
-def test_long_sequences_and_shards_give_the_same():
+@pytest.mark.parametrize("frames", [2 * CHUNK, 2 * CHUNK + 5])
+def test_long_sequences_and_shards_give_the_same(frames):
     keras.utils.set_random_seed(3)
     layer = LSTMP(6, projection=4, dtype="float64")
-    frames = 2 * CHUNK + 5
     x = tf.constant(np.random.default_rng(4).normal(size=(5, frames, INPUTS)))
     layer.build(x.shape)
     mask = tf.sequence_mask([frames, 3, CHUNK, 0, CHUNK + 1], frames)
@@ -296,7 +296,7 @@ def test_long_sequences_and_shards_give_the_same():
         if end:
             alone = layer(x[row : row + 1, :end])
             np.testing.assert_allclose(whole[0][row, end - 1], alone[0], atol=FLOAT64)
-    for other in (figures(None, 1), figures(None, 2), figures(frames, 3)):
+    for other in (figures(None, 2), figures(frames, 3)):
         for a, b in zip(whole, other, strict=True):
             np.testing.assert_allclose(a, b, atol=FLOAT64)
 
