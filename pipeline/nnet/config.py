@@ -16,25 +16,36 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 
+_NOISE = {"dropout", "recurrent_dropout", "zoneout"}
+_LSTM = _NOISE | {"peepholes", "forget_gate", "forget_bias", "layer_norm", "cell_clip"}
+_CELL_OPTIONS = {
+    "lstm": _LSTM,
+    "lstmp": _LSTM | {"nonrecurrent", "projection_clip"},
+    "gru": _NOISE | {"reset_after"},
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class LayerOptions:
     """One layer, or `repeat` layers alike.
 
     Attributes:
-        type: plain RNN, LSTM, LSTM with projection, GRU, or a feed-forward layer.
+        type: plain RNN, LSTM, LSTM with projection, GRU, light GRU, or a feed-forward layer.
         cells: cells N of a recurrent layer in each direction, units of a dense one.
-        projection: P of an LSTMP; half the cells when absent.
+        projection: P of an LSTMP, half the cells when absent; or of a GRU, none when absent.
         bidirectional: whether and how the two directions are joined.
         dropout: share of the layer's outputs dropped on their way to the next layer;
             the recurrent connections are never dropped.
         residual: the layer's input is added or appended to its output.
         layer_norm: the layer's output is normalised over its units.
         activation: of a plain RNN or dense layer.
+        options: more arguments of the layer in `pipeline.nnet.recurrent`, such as
+            `peepholes: true`, `zoneout: 0.1` or `recurrent_dropout: 0.2`.
     """
 
     __pydantic_config__ = _STRICT
 
-    type: Literal["rnn", "lstm", "lstmp", "gru", "dense"]
+    type: Literal["rnn", "lstm", "lstmp", "gru", "ligru", "dense"]
     cells: Positive
     projection: Positive | None = None
     bidirectional: Literal["none", "concat", "sum"] = "none"
@@ -43,12 +54,22 @@ class LayerOptions:
     residual: Literal["none", "add", "concat"] = "none"
     layer_norm: bool = False
     activation: Literal["tanh", "sigmoid", "relu"] = "tanh"
+    options: dict[str, bool | int | float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.projection is not None and self.type != "lstmp":
+        if self.projection is not None and self.type not in ("lstmp", "gru"):
             raise ConfigError(
-                f"a layer of type {self.type} has no projection; use type: lstmp"
+                f"a layer of type {self.type} has no projection; use type: lstmp or gru"
             )
+        known = _CELL_OPTIONS.get(self.type, _NOISE)
+        for name in () if self.type == "dense" else self.options:
+            if name not in known:
+                raise ConfigError(
+                    f"options.{name}: a layer of type {self.type} takes "
+                    f"{', '.join(sorted(known))}"
+                )
+        if self.options and self.type == "dense":
+            raise ConfigError("a dense layer has no options; remove options")
         if self.bidirectional != "none" and self.type == "dense":
             raise ConfigError("a dense layer has no direction; remove bidirectional")
         if self.activation != "tanh" and self.type not in ("rnn", "dense"):

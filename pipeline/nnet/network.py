@@ -13,6 +13,7 @@ _RECURRENT = {
     "lstm": recurrent.LSTM,
     "lstmp": recurrent.LSTMP,
     "gru": recurrent.GRU,
+    "ligru": recurrent.LiGRU,
 }
 
 
@@ -25,7 +26,10 @@ def make_recurrent(
         "return_state": True,
         "go_backwards": reverse,
         "name": name,
+        **options.options,
     }
+    if options.type == "gru":
+        arguments["projection"] = options.projection
     if options.type == "lstmp":
         arguments["projection"] = options.projection or -(-options.cells // 2)
     if options.type == "rnn":
@@ -60,6 +64,8 @@ class Block(keras.layers.Layer):
             self.layer = make_recurrent(kind, name="forward")
             if kind.bidirectional != "none":
                 self.backward = make_recurrent(kind, name="backward", reverse=True)
+        cell = getattr(self.layer, "cell", None)
+        self.layer_width = None if cell is None else cell.output_size
         self.norm = (
             keras.layers.LayerNormalization(name="norm") if kind.layer_norm else None
         )
@@ -75,9 +81,7 @@ class Block(keras.layers.Layer):
     def width(self) -> int:
         """Units at the output, before a residual connection appends its input."""
         kind = self.options
-        one = kind.cells
-        if kind.type == "lstmp":
-            one = kind.projection or -(-kind.cells // 2)
+        one = kind.cells if self.layer_width is None else self.layer_width
         return 2 * one if kind.bidirectional == "concat" else one
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

@@ -20,6 +20,17 @@ STACKS = {
         LayerOptions(type="lstmp", cells=6, projection=4, residual="add", repeat=2)
     ],
     "gru": [LayerOptions(type="gru", cells=5, dropout=0.5)],
+    "ligru": [LayerOptions(type="ligru", cells=5, options={"zoneout": 0.1})],
+    "pgru": [LayerOptions(type="gru", cells=6, projection=3, bidirectional="concat")],
+    "peepholes": [
+        LayerOptions(
+            type="lstmp",
+            cells=6,
+            projection=3,
+            options={"peepholes": True, "nonrecurrent": 2, "recurrent_dropout": 0.2},
+            residual="concat",
+        )
+    ],
     "blstmp": [LayerOptions(type="lstmp", cells=6, bidirectional="concat", repeat=2)],
     "bgru": [LayerOptions(type="gru", cells=5, bidirectional="sum", residual="add")],
     "mixed": [

@@ -1,0 +1,63 @@
+"""Weights to Keras's layers and back: the outputs agree."""
+
+import keras
+import numpy as np
+import pytest
+
+from features.errors import ConfigError
+from pipeline.nnet.recurrent import GRU, LSTM, LSTMP, SimpleRNN
+from pipeline.nnet.recurrent.weights import from_keras, to_keras
+
+FLOAT64 = 1e-12
+X = np.random.default_rng(0).normal(size=(3, 9, 4))
+MASK = np.arange(9) < np.array([[9], [5], [1]])
+
+
+def shuffled(layer):
+    """The layer with weights that are nowhere zero."""
+    layer.build(X.shape)
+    rng = np.random.default_rng(1)
+    for variable in layer.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (SimpleRNN, {"activation": "relu"}),
+        (LSTM, {"go_backwards": True}),
+        (GRU, {}),
+        (GRU, {"reset_after": True}),
+    ],
+)
+def test_keras_gives_what_our_layer_gives(kind, options):
+    ours = shuffled(kind(5, dtype="float64", return_sequences=True, **options))
+    theirs = to_keras(ours)
+    assert type(theirs) is getattr(keras.layers, kind.__name__)
+    for mask in (None, MASK):
+        np.testing.assert_allclose(
+            ours(X, mask=mask), theirs(X, mask=mask), atol=FLOAT64
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (keras.layers.SimpleRNN, {}),
+        (keras.layers.LSTM, {"return_sequences": True}),
+        (keras.layers.GRU, {"reset_after": False}),
+        (keras.layers.GRU, {"reset_after": True, "go_backwards": True}),
+    ],
+)
+def test_our_layer_gives_what_keras_gives(kind, options):
+    theirs = shuffled(kind(5, dtype="float64", **options))
+    ours = from_keras(theirs)
+    np.testing.assert_allclose(ours(X), theirs(X), atol=FLOAT64)
+
+
+def test_what_the_other_side_lacks_is_refused():
+    with pytest.raises(ConfigError, match="no such layer .projection."):
+        to_keras(shuffled(LSTMP(4, projection=2)))
+    with pytest.raises(ConfigError, match="expected a SimpleRNN, LSTM or GRU"):
+        from_keras(shuffled(keras.layers.LSTM(4, activation="relu")))
