@@ -43,6 +43,11 @@ STAGES = (
         "hypotheses and references -> phoneme error rates",
     ),
     (
+        "compare",
+        "pipeline.compare:compare",
+        "is one scored system better than another: paired tests",
+    ),
+    (
         "export",
         "pipeline.export:export",
         "a model with its front end inside: Keras, SavedModel, TFLite, ONNX",

@@ -1,6 +1,8 @@
 """Stage results: every scored decode dir below a folder, best first."""
 
+import re
 from pathlib import Path
+from statistics import mean, stdev
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -10,6 +12,8 @@ from features.errors import DataError
 from pipeline.scoring.policies import POLICIES
 from pipeline.scoring.report import Summary, read_per
 
+# blstmp_seed1, blstmp-s2, blstmp/seed3: runs of one system
+_SEED = re.compile(r"[-_./]?(?:seed|(?<=[-_./])s)[-_]?\d+$")
 _WIDTH = 240  # of a log: a row is never broken
 
 
@@ -25,12 +29,40 @@ def _rows(exp: Path) -> list[tuple[str, str, Summary]]:
     return sorted(rows, key=lambda row: (row[0], row[2].rate, row[1]))
 
 
+def seed_groups(rows: list[tuple[str, str, Summary]]) -> list[str]:
+    """One line for each system of several seeds under one protocol: mean ± sd of %PER.
+
+    Args:
+        rows: set, model and summary; a model whose name ends in `_seed3`, `-s3` or the like
+            is a seed of what stands before.
+
+    Returns:
+        Lines, sets by name, the best mean first. The sd is the sample's (n - 1).
+    """
+    groups: dict[tuple[object, ...], list[float]] = {}
+    for name, model, summary in rows:
+        system = _SEED.sub("", model)
+        if system != model:
+            key = (name, system, summary.headline, summary.protocol)
+            groups.setdefault(key, []).append(summary.rate)
+    several = [(k, rates) for k, rates in groups.items() if len(rates) > 1]
+    return [
+        f"{key[0]} {key[1]}: {mean(rates):.2f} ± {stdev(rates):.2f} (mean and sd of "
+        f"{len(rates)} seeds, {min(rates):.2f} to {max(rates):.2f})"
+        for key, rates in sorted(several, key=lambda g: (str(g[0][0]), mean(g[1])))
+    ]
+
+
 def results(exp: str = "exp") -> None:
     """Prints the error rates of all scored decode dirs, best first within a set.
+
+    Below the table, seeds of one system (`x_seed1`, `x_seed2`, …) as mean ± sd, and the
+    protocols.
 
     Args:
         exp: folder to look in.
     """
+    rows = _rows(Path(exp))
     table = Table(box=SIMPLE, title=f"Phoneme error rates below {exp}")
     table.add_column("set")
     table.add_column("model")
@@ -38,7 +70,7 @@ def results(exp: str = "exp") -> None:
         table.add_column(heading, justify="right")
     table.add_column("protocol")
     protocols: dict[tuple[str, ...], str] = {}
-    for name, model, summary in _rows(Path(exp)):
+    for name, model, summary in rows:
         lines = (f"headline: {summary.headline}", *summary.protocol)
         key = protocols.setdefault(lines, f"[{len(protocols) + 1}]")
         mark = " tuned on this set" if summary.tuned_on_itself else ""
@@ -55,5 +87,7 @@ def results(exp: str = "exp") -> None:
     if not console.is_terminal:
         console.width = _WIDTH
     console.print(table)
+    for line in seed_groups(rows):
+        console.print(line)
     for lines, key in protocols.items():
         console.print(f"{key} " + "\n    ".join(lines))

@@ -64,3 +64,17 @@ def test_a_file_of_another_form_is_named(tmp_path):
     (tmp_path / "a/decode_test/scoring/per").write_text("%WER 3\n")
     with pytest.raises(DataError, match="decode_test/scoring/per: no line like"):
         results(str(tmp_path))
+
+
+def test_seeds_of_one_system_are_one_line(tmp_path, capsys):
+    for seed, errors in ((1, 1), (2, 2), (3, 6)):
+        put(tmp_path / f"blstmp_seed{seed}/decode_test", errors)
+    put(tmp_path / "ff-s1/decode_test", 4)  # a single one has no spread
+    put(tmp_path / "classes2/decode_test", 4)
+    put(tmp_path / "classes3/decode_test", 4)
+    results(str(tmp_path))
+    said = [line for line in capsys.readouterr().out.splitlines() if "±" in line]
+    # 10, 20 and 60: variance (400 + 100 + 900) / 2 = 700
+    assert said == [
+        "test blstmp: 30.00 ± 26.46 (mean and sd of 3 seeds, 10.00 to 60.00)"
+    ]
