@@ -108,7 +108,9 @@ def compare(first: str, second: str, *, out: str | None = None) -> None:
     for line in lines:
         note(line)
     if out is not None:
-        record = {key: dataclasses.asdict(found) for key, found in tests.items()}
+        record: dict[str, Any] = {
+            key: dataclasses.asdict(found) for key, found in tests.items()
+        }
         record |= {"first": first, "second": second}
         write_text(Path(out + ".json"), json.dumps(record, indent=1) + "\n")
         write_text(Path(out), "".join(f"{line}\n" for line in lines))
