@@ -78,6 +78,11 @@ class Block(keras.layers.Layer):
         return self.options.type != "dense"
 
     @property
+    def loops(self) -> int:
+        """Into how many loops the layer deals the rows of a large batch."""
+        return self.layer.shards(None) if self.is_recurrent else 1
+
+    @property
     def width(self) -> int:
         """Units at the output, before a residual connection appends its input."""
         kind = self.options

@@ -22,10 +22,11 @@ from pipeline.nnet.network import AcousticModel
 from pipeline.nnet.recipe import Recipe
 
 ROWS = 24  # utterances run together
-# A product's last rows may go through other machine code than the rest and differ in the
-# last bit. With rows in sixes and frames in sixteens no row is ever such a last one: what
-# the network says of an utterance does not depend on its neighbours in a batch.
-_SIX, _SIXTEEN = 6, 16
+# A product's last columns may go through other machine code than the rest and differ in the
+# last bit. With a dozen utterances to a loop, or twelve times n, and frames in sixteens none is
+# ever such a last one: what the network says of an utterance does not depend on its
+# neighbours in a batch.
+_DOZEN, _SIXTEEN = 12, 16
 _WINDOW = 16 * ROWS  # utterances sorted by length among each other
 
 
@@ -44,6 +45,7 @@ class Recogniser:
         self._source = source
         self.phones = PhoneTable(tuple(recipe.phones))
         self.log_priors = np.array(recipe.log_priors, np.float32)
+        self._loops = max((block.loops for block in model.blocks), default=1)
         self._run = tf.function(
             lambda frames, mask: model(frames, mask=mask, training=False),
             input_signature=[
@@ -130,7 +132,8 @@ class Recogniser:
         delay = self.recipe.label_delay
         longest = max(map(len, rows)) + delay
         length = -(-longest // _SIXTEEN) * _SIXTEEN
-        count = -(-len(rows) // _SIX) * _SIX
+        dozens = _DOZEN * self._loops
+        count = -(-len(rows) // dozens) * dozens
         frames = np.zeros((count, length, self.model.input_dim), np.float32)
         mask = np.zeros((count, length), bool)
         for number, row in enumerate(rows):
