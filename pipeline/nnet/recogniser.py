@@ -21,12 +21,12 @@ from pipeline.nnet.examples import FeatureSource
 from pipeline.nnet.network import AcousticModel
 from pipeline.nnet.recipe import Recipe
 
-ROWS = 24  # utterances run together
+ROWS = 32  # utterances run together
 # A product's last columns may go through other machine code than the rest and differ in the
-# last bit. With a dozen utterances to a loop, or twelve times n, and frames in sixteens none is
-# ever such a last one: what the network says of an utterance does not depend on its
-# neighbours in a batch.
-_DOZEN, _SIXTEEN = 12, 16
+# last bit. With sixteen utterances, or a multiple, to a loop and frames in sixteens none is ever
+# such a last one: what the network says of an utterance does not depend on its neighbours
+# in a batch. (In twelves they do: of 24 columns the last eight are multiplied otherwise.)
+_SIXTEEN = 16
 _WINDOW = 16 * ROWS  # utterances sorted by length among each other
 
 
@@ -132,8 +132,8 @@ class Recogniser:
         delay = self.recipe.label_delay
         longest = max(map(len, rows)) + delay
         length = -(-longest // _SIXTEEN) * _SIXTEEN
-        dozens = _DOZEN * self._loops
-        count = -(-len(rows) // dozens) * dozens
+        step = _SIXTEEN * self._loops
+        count = -(-len(rows) // step) * step
         frames = np.zeros((count, length, self.model.input_dim), np.float32)
         mask = np.zeros((count, length), bool)
         for number, row in enumerate(rows):

@@ -80,12 +80,16 @@ class Recurrent(keras.layers.RNN):
             ),
             weights,
             keep=training,
-            shards=shards_for(sequences.shape[0], cell.recurrent_size * cell.width),
+            shards=self.shards(sequences.shape[0]),
         )
         last = states[0]
         if mask is not None and self.zero_output_for_mask:
             outputs = tf.where(mask[..., None], outputs, 0)
         return last, outputs, states
+
+    def shards(self, rows: int | None) -> int:
+        """Into how many loops a batch of so many rows (None: not known) is dealt."""
+        return shards_for(rows, self.cell.recurrent_size * self.cell.width)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments from which the layer is made again: Keras's and the cell's."""
