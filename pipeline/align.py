@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
@@ -22,9 +22,10 @@ from pipeline.datadir.times import frame_labels, read_ctm
 from pipeline.decoding.forced import align_ctc, align_transcript
 from pipeline.nnet.config import TrainConfig
 from pipeline.nnet.examples import Targets
-from pipeline.nnet.recogniser import Recogniser, load_recogniser
-from pipeline.nnet.training import Material, Training
 from pipeline.stage import Stamp, note, progress, require
+
+if TYPE_CHECKING:
+    from pipeline.nnet.recogniser import Recogniser
 
 _WATCHED = 100  # utterances whose loss is shown while a flat start trains
 
@@ -143,7 +144,11 @@ def from_times(
 
 
 def by_model(
-    recogniser: Recogniser, data: DataDir, transcripts: Transcripts, *, min_frames: int
+    recogniser: "Recogniser",
+    data: DataDir,
+    transcripts: Transcripts,
+    *,
+    min_frames: int,
 ) -> dict[str, np.ndarray]:
     """Labels by the best path of a model through each transcript.
 
@@ -204,6 +209,8 @@ def from_flat(
     References:
         Senior, Heigold, Bacchiani, Liao 2014, GMM-free DNN acoustic model training.
     """
+    from pipeline.nnet.training import Material, Training
+
     frames = data.utt2num_frames or {}
     labels = {u: spread(transcripts.phones(u), frames[u]) for u in data.utterances}
     weights: list[np.ndarray] | None = None
@@ -286,6 +293,8 @@ def align(
             options, utterances, table, features, transcripts, folder / "flat"
         )
     elif model:
+        from pipeline.nnet.recogniser import load_recogniser
+
         recogniser = load_recogniser(model)
         recogniser.check_data(data, table.phones)
         states = recogniser.states_per_phone

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import re
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,6 +61,24 @@ def _describe(error: Any, schema: type, source: str) -> str:
     return f"{source}: {place}: {error['msg']}, got {error['input']!r}"
 
 
+def _truths(values: Any, made: Any, place: str = "") -> list[str]:
+    """Where `true` or `false` stands for a number, which pydantic would take as 1 or 0."""
+    if isinstance(values, bool) and isinstance(made, int | float):
+        return [] if isinstance(made, bool) else [place]
+    pairs: list[tuple[Any, Any, Any]] = []
+    if isinstance(values, dict) and dataclasses.is_dataclass(made):
+        pairs = [(key, value, getattr(made, key)) for key, value in values.items()]
+    elif isinstance(values, dict) and isinstance(made, dict):
+        pairs = [(key, value, made[key]) for key, value in values.items()]
+    elif isinstance(values, list | tuple) and isinstance(made, list | tuple):
+        pairs = [(n, *both) for n, both in enumerate(zip(values, made, strict=True))]
+    return [
+        found
+        for key, value, part in pairs
+        for found in _truths(value, part, f"{place}.{key}" if place else str(key))
+    ]
+
+
 def check(values: Any, schema: type[T], *, source: str) -> T:
     """Makes a `schema` from plain values.
 
@@ -72,12 +91,26 @@ def check(values: Any, schema: type[T], *, source: str) -> T:
         ConfigError: listing every unknown key (with the nearest known one) and wrong value.
     """
     try:
-        return TypeAdapter(schema).validate_python(values)
+        made = TypeAdapter(schema).validate_python(values)
     except ValidationError as error:
         lines = [_describe(fault, schema, source) for fault in error.errors()]
+        meant = {
+            name for line in lines for name in re.findall("did you mean '(.+?)'", line)
+        }
+        missing = {f"{source}: {name} is missing; add it" for name in meant}
+        lines = [line for line in lines if line not in missing]
         raise ConfigError("\n".join(lines)) from None
     except ConfigError as error:  # two settings that exclude each other
         raise ConfigError(f"{source}: {error}") from None
+    truths = _truths(values, made)
+    if truths:
+        raise ConfigError(
+            "\n".join(
+                f"{source}: {place}: expected a number, got true or false"
+                for place in truths
+            )
+        )
+    return made
 
 
 class _Loader(yaml.SafeLoader):
@@ -87,11 +120,11 @@ class _Loader(yaml.SafeLoader):
         """Makes a mapping; refuses a key that comes twice, which YAML would let win."""
         seen = set()
         for key, _ in node.value:
-            if key.value in seen:
+            if str(key.value) in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key.value!r} comes twice", key.start_mark
                 )
-            seen.add(key.value)
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
@@ -112,7 +145,7 @@ def parse_yaml(path: str | Path) -> Any:
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not UTF-8; save it as UTF-8") from None
     try:
-        values = yaml.safe_load(text)
+        values = yaml.load(text, Loader=_Loader)  # a safe loader
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where else ""

@@ -28,6 +28,7 @@ print([m for m in ("tensorflow", "keras", "librosa", "pydantic") if m in sys.mod
         (["prepare", "fsdd", "/absent"], ["pydantic"]),
         (["validate", "/absent"], ["pydantic"]),
         (["extract", "/absent"], ["pydantic"]),
+        (["align", "/absent", "/absent", "--lang", "/absent"], ["pydantic"]),
         (["score", "/absent", "/absent", "--lang", "/absent"], ["pydantic"]),
     ],
 )
