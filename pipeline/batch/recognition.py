@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pipeline.decoding.decoder import Decoder
     from pipeline.nnet.recogniser import Recogniser
 
-_ROWS = 24  # windows in a batch: `pipeline.nnet.recogniser.ROWS`
+_ROWS = 32  # windows in a batch: `pipeline.nnet.recogniser.ROWS`
 _POOLED = 8 * _ROWS  # windows that are sorted by length among each other
 _QUEUED_BYTES = 16 << 20  # network input read ahead
 _LONG = (
@@ -324,7 +324,7 @@ def _pooled(readings: Iterable[_Reading]) -> Iterator[list[_Reading]]:
 
 
 def groups(readings: Iterable[_Reading]) -> Iterator[list[_Reading]]:
-    """Groups of at most 24 windows of like length, from a stream of any lengths."""
+    """Groups of at most `_ROWS` windows of like length, from a stream of any lengths."""
     for pool in _pooled(readings):
         pool.sort(key=_length)
         for start in range(0, len(pool), _ROWS):
