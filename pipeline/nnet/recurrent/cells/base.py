@@ -96,10 +96,10 @@ class Cell(keras.layers.Layer):
         """G, the width of the inputs' products."""
         return self.gates * self.units
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Makes the weights for inputs of width `input_shape[-1]`."""
+    def add_matrices(self, num_inputs: int | None) -> None:
+        """Makes W and U."""
         self.kernel = self.add_weight(
-            shape=(input_shape[-1], self.width),
+            shape=(num_inputs, self.width),
             initializer=self.kernel_initializer,
             name="kernel",
         )
@@ -108,6 +108,10 @@ class Cell(keras.layers.Layer):
             initializer=self.recurrent_initializer,
             name="recurrent_kernel",
         )
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the weights for inputs of width `input_shape[-1]`."""
+        self.add_matrices(input_shape[-1])
         self.bias = self.add_weight(
             shape=(self.width,), initializer=self.bias_initializer, name="bias"
         )

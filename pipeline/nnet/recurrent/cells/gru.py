@@ -213,16 +213,7 @@ class LiGRUCell(Cell):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Makes the weights for inputs of width `input_shape[-1]`."""
-        self.kernel = self.add_weight(
-            shape=(input_shape[-1], self.width),
-            initializer=self.kernel_initializer,
-            name="kernel",
-        )
-        self.recurrent_kernel = self.add_weight(
-            shape=(self.units, self.width),
-            initializer=self.recurrent_initializer,
-            name="recurrent_kernel",
-        )
+        self.add_matrices(input_shape[-1])
         self.norm.build((None, None, self.width))
         self.built = True
 
