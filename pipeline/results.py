@@ -10,7 +10,7 @@ from rich.table import Table
 
 from features.errors import DataError
 from pipeline.scoring.policies import POLICIES
-from pipeline.scoring.report import Summary, read_per
+from pipeline.scoring.summary import Summary, read_per
 
 # blstmp_seed1, blstmp-s2, blstmp/seed3: runs of one system
 _SEED = re.compile(r"[-_./]?(?:seed|(?<=[-_./])s)[-_]?\d+$")

@@ -19,7 +19,7 @@ from pipeline.scoring.calibration import Calibration, calibrate
 from pipeline.scoring.classes import OTHER, class_table
 from pipeline.scoring.policies import POLICIES
 from pipeline.scoring.record import Extras, write_tables
-from pipeline.scoring.report import (
+from pipeline.scoring.summary import (
     Protocol,
     describe_fold,
     per_lines,

@@ -46,7 +46,7 @@ from pipeline.scoring.breakdown import (
 from pipeline.scoring.calibration import Calibration
 from pipeline.scoring.counts import Comparison, ErrorCounts
 from pipeline.scoring.intervals import bootstrap_interval
-from pipeline.scoring.report import Protocol
+from pipeline.scoring.summary import Protocol
 from pipeline.scoring.table import Score
 
 GAP = "***"

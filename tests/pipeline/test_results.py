@@ -4,7 +4,7 @@ from features.errors import DataError
 from pipeline.results import results
 from pipeline.scoring.alignment import ALIGNMENTS
 from pipeline.scoring.policies import POLICIES
-from pipeline.scoring.report import Protocol, write_report
+from pipeline.scoring.summary import Protocol, write_report
 from pipeline.scoring.table import score_texts
 
 

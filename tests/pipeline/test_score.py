@@ -9,7 +9,7 @@ from pipeline.decoding.settings import DecodeSettings
 from pipeline.score import score
 from pipeline.scoring.counts import Comparison, ErrorCounts
 from pipeline.scoring.record import from_json, read_aligned, read_record
-from pipeline.scoring.report import read_per
+from pipeline.scoring.summary import read_per
 
 PHONES = ("a", "ax", "b", "q", "sil")
 FOLD = {"a": "a", "ax": "a", "b": "b", "q": None, "sil": "sil"}
