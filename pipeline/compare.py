@@ -47,7 +47,10 @@ def compare(first: str, second: str, *, out: str | None = None) -> None:
     for line in lines:
         note(line)
     if out is not None:
-        found = {"mapsswe": tests.mapsswe, **tests.bootstraps}
+        found: dict[str, MatchedPairs | PairedBootstrap] = {
+            "mapsswe": tests.mapsswe,
+            **tests.bootstraps,
+        }
         record: dict[str, Any] = {k: dataclasses.asdict(v) for k, v in found.items()}
         record |= {"first": first, "second": second}
         write_text(Path(out + ".json"), json.dumps(record, indent=1) + "\n")
