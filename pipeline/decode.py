@@ -1,189 +1,39 @@
 """Stage decode: features and a model -> phone sequences."""
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-import numpy as np
-
-from features.archive import ArchiveWriter
-from features.errors import ConfigError, DataError
-from features.files import write_text
-from pipeline.batch.crew import Crewing, cut_shares
-from pipeline.batch.network import lost_utterance, network_share
-from pipeline.config import check, load, parse_yaml, save
+from features.errors import ConfigError
+from pipeline.batch.crew import Crewing
+from pipeline.config import check, load, parse_yaml
 from pipeline.datadir.datadir import DataDir, read_datadir
 from pipeline.datadir.lang import Lang, read_lang
-from pipeline.datadir.tables import write_table
-from pipeline.datadir.times import PhoneInterval, write_ctm
-from pipeline.decoding.arpa import read_arpa
-from pipeline.decoding.decoder import Clock, Decoder
-from pipeline.decoding.ngram import flat_bigram, phone_bigram
+from pipeline.decoding.decoder import Decoder
+from pipeline.decoding.grammar import read_grammar
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.decoding.tuning import Trial
-from pipeline.stage import Accounting, Stamp, note, progress, require
-from pipeline.tuning import tuned, tuning_table
-
-if TYPE_CHECKING:
-    from pipeline.nnet.recogniser import Recogniser
-
-Posteriors = Iterable[tuple[str, np.ndarray]]
-OUTPUTS = ("settings.yaml", "ctm", "hyp")
-
-
-@dataclass(frozen=True)
-class Job:
-    """A set to decode.
-
-    Attributes:
-        data: the set.
-        lang: its phones.
-        grammar: ARPA file; None where no model of sequences is used.
-    """
-
-    data: DataDir
-    lang: Lang
-    grammar: Path | None
-
-    def decoder(self, recogniser: "Recogniser") -> Decoder:
-        """The search for a model's posteriors.
-
-        Raises:
-            DataError: the model, the lang dir and the grammar have different phones.
-        """
-        recogniser.check_data(self.data.path, self.lang.phones)
-        phones = self.lang.phones
-        bigram = flat_bigram(len(phones))
-        ctc = recogniser.objective == "ctc"
-        if self.grammar is not None and not ctc:
-            source = str(self.grammar)
-            bigram = phone_bigram(read_arpa(self.grammar), phones, source=source)
-        states = 1 if ctc else recogniser.states_per_phone
-        return Decoder(phones, bigram, recogniser.log_priors, states, ctc)
-
-    def posteriors(
-        self, recogniser: "Recogniser", decoder: Decoder, run: "Network"
-    ) -> Posteriors:
-        """Runs the network over the set; each utterance's posteriors are checked.
-
-        Args:
-            recogniser: the model.
-            decoder: its search, which knows what posteriors must be like.
-            run: who runs the network.
-
-        Raises:
-            DataError: utterances have no features (all are named).
-        """
-        absent = sorted(set(self.data.utterances) - set(self.data.feats or {}))
-        if absent:
-            raise DataError(
-                f"{self.data.path}/feats.scp: no features of {len(absent)} utterances: "
-                f"{', '.join(absent[:10])}; run keraldi extract, or remove them with "
-                "keraldi validate --fix"
-            )
-        outputs = run.posteriors(recogniser, self.data)
-        total, label = len(self.data.utterances), f"decode {self.data.path}"
-        for utt, matrix in progress(outputs, total=total, label=label):
-            decoder.check(utt, matrix)
-            yield utt, matrix
-
-
-@dataclass(frozen=True)
-class Network:
-    """Who runs the network of a model.
-
-    Attributes:
-        crewing: how many processes.
-        model: model dir.
-        marks: folder for their marks.
-    """
-
-    crewing: Crewing
-    model: str
-    marks: Path
-
-    def posteriors(self, recogniser: "Recogniser", data: DataDir) -> Posteriors:
-        """Log-posteriors of a set's utterances in order."""
-        if self.crewing.alone:
-            return recogniser.log_posteriors(recogniser.inputs(data))
-        work = partial(network_share, self.model, str(data.path))
-        shares = cut_shares(
-            data.utterances, [0] * len(data.utterances), workers=self.crewing.nj
-        )
-        return self.crewing.in_order(work, shares, lost_utterance, marks=self.marks)
-
-
-def _found(
-    job: Job,
-    decoder: Decoder,
-    posteriors: Posteriors,
-    settings: DecodeSettings,
-    clock: Clock,
-) -> dict[str, list[PhoneInterval]]:
-    """The phones of every utterance; one utterance's posteriors are in memory at a time."""
-    durations = job.data.utt2dur or {}
-    marks = {}
-    for utt, matrix in posteriors:
-        tokens = decoder.decode(matrix, settings)
-        length = durations[utt] if utt in durations else None
-        marks[utt] = decoder.intervals(tokens, matrix, clock, length)
-    return marks
-
-
-@contextlib.contextmanager
-def _stored(posteriors: Posteriors, folder: Path, wanted: bool) -> Iterator[Posteriors]:
-    """Posteriors that are also written to `posteriors.ark` as they pass, where wanted."""
-    ark, scp = folder / "posteriors.ark", folder / "posteriors.scp"
-    if not wanted:
-        yield posteriors
-        return
-    with ArchiveWriter(ark, scp) as writer:
-
-        def passing() -> Posteriors:
-            for utt, matrix in posteriors:
-                writer.write(utt, matrix)
-                yield utt, matrix
-
-        yield passing()
-
-
-def _replace_outputs(
-    folder: Path,
-    marks: Mapping[str, list[PhoneInterval]],
-    settings: DecodeSettings,
-    trials: list[Trial],
-    *,
-    posteriors: bool,
-) -> None:
-    """Puts new hypotheses in place of old ones, which no reader can mistake for each other.
-
-    `hyp` goes first and comes last: a run killed in between leaves none. The error rates of
-    the old hypotheses go with them.
-    """
-    stale = ["hyp", "tuning", "scoring/per"]
-    stale += [] if posteriors else ["posteriors.scp", "posteriors.ark"]
-    for name in stale:
-        (folder / name).unlink(missing_ok=True)
-    save(folder / "settings.yaml", settings)
-    write_ctm(folder / "ctm", marks)
-    if trials:
-        write_text(folder / "tuning", tuning_table(trials))
-    rows = {utt: " ".join(m.phone for m in found) for utt, found in marks.items()}
-    write_table(folder / "hyp", rows)
+from pipeline.hypotheses import OUTPUTS, Extras, Format, hear, replace_outputs
+from pipeline.posteriors import Source, StoredLayer, checked, find_source, stored
+from pipeline.stage import Accounting, Stamp, note, require
+from pipeline.tuning import tuned
 
 
 def _choose_settings(
-    frozen: str | None, given: dict[str, float | int | None], tuning: bool
+    frozen: str | None, given: dict[str, Any], tuning: bool, exact: bool
 ) -> DecodeSettings:
     """Settings from a frozen file, or from the options; checked alike."""
     chosen = {name: value for name, value in given.items() if value is not None}
+    if exact and "beam" in chosen:
+        raise ConfigError("--exact: has no beam; leave out --beam or --exact")
     if frozen is None:
-        return check(chosen, DecodeSettings, source="options")
-    if chosen or tuning:
-        options = ["tune"] * tuning + list(chosen)
+        return check(
+            {**chosen, "beam": None} if exact else chosen,
+            DecodeSettings,
+            source="options",
+        )
+    if chosen or tuning or exact:
+        options = ["tune"] * tuning + ["exact"] * exact + list(chosen)
         raise ConfigError(
             f"--settings {frozen} freezes every setting; leave out "
             + ", ".join("--" + name.replace("_", "-") for name in options)
@@ -202,6 +52,8 @@ def _choose_settings(
 
 def _grammar(arpa: str | None, lang: Path) -> Path | None:
     """The ARPA file asked for, or the lang dir's own, or none."""
+    if arpa == "none":
+        return None
     if arpa is not None:
         require(arpa, mend="run keraldi lm")
         return Path(arpa)
@@ -210,11 +62,10 @@ def _grammar(arpa: str | None, lang: Path) -> Path | None:
 
 
 def _inputs(
-    model: Path, data: Path, lang: Path, grammar: Path | None, tuning: bool
+    source: Source, data: Path, lang: Path, grammar: Path | None, tuning: bool
 ) -> list[Path]:
     """The files whose content decides the hypotheses."""
-    features = ("feats.scp", "cmvn.scp", "utt2spk", ".stamps/extract.json")
-    inputs = [model / "final.keras", *(data / name for name in features)]
+    inputs = source.inputs(data)
     inputs += [lang / "phones.txt"] + ([grammar] if grammar else [])
     if tuning:
         tables = ("fold.map", "lexicon.txt", "silence.txt")
@@ -223,34 +74,82 @@ def _inputs(
 
 
 def _told(
-    settings: DecodeSettings, job: Job, decoder: Decoder, tuning: bool
+    settings: DecodeSettings,
+    layer: StoredLayer,
+    grammar: Path | None,
+    tuning: bool,
 ) -> DecodeSettings:
     """Says what a reader of the error rate must know; completes the settings' record."""
-    grammar = None if job.grammar is None or decoder.ctc else str(job.grammar)
     used = replace(
         settings,
-        search="greedy ctc" if decoder.ctc else "viterbi",
-        grammar=grammar,
-        decoded=str(job.data.path),
+        search=settings.search_of(ctc=layer.ctc),
+        grammar=None if grammar is None or settings.greedy else str(grammar),
+        decoded=layer.decoded,
     )
-    if tuning and decoder.ctc:
-        note("decode: greedy CTC has no settings to tune")
-    elif grammar is None and not decoder.ctc:
+    if tuning and settings.greedy:
+        note("decode: a greedy search has no settings to tune")
+    elif used.grammar is None and not settings.greedy:
         note("decode: no lm.arpa in the lang dir: decoding without a language model")
     if settings.search is not None and (settings.search, settings.grammar) != (
         used.search,
-        grammar,
+        used.grammar,
     ):
         note(
             f"decode: warning: the settings were chosen for {settings.search} with "
-            f"{settings.grammar}, and are used for {used.search} with {grammar}"
+            f"{settings.grammar}, and are used for {used.search} with {used.grammar}"
         )
     if used.tuned_on_itself:
         note(
-            f"decode: warning: the settings were tuned on {job.data.path} itself; its PER "
+            f"decode: warning: the settings were tuned on {layer.decoded} itself; its PER "
             "will be marked so"
         )
     return used
+
+
+@dataclass(frozen=True)
+class Job:
+    """A set to decode.
+
+    Attributes:
+        data: the set.
+        lang: its phones.
+        source: of its posteriors.
+        grammar: ARPA file; None where no model of sequences is used.
+        tune: whether weight and penalty are chosen on it.
+        extras: what is written beside the hypotheses.
+    """
+
+    data: DataDir
+    lang: Lang
+    source: Source
+    grammar: Path | None
+    tune: bool
+    extras: Extras
+
+    def run(self, settings: DecodeSettings, folder: Path) -> Accounting:
+        """Decodes into a folder."""
+        layer = self.source.open(self.data, self.lang.phones)
+        grammar = None if settings.greedy else self.grammar
+        decoder = Decoder(layer, read_grammar(grammar, self.lang.phones))
+        settings = _told(settings, layer, grammar, self.tune)
+        trials: list[Trial] = []
+        stream = checked(
+            self.source, layer, self.data, label=f"decode {self.data.path}"
+        )
+        outputs, phones = self.extras.posteriors, self.extras.phone_posteriors
+        with stored(stream, folder, layer, outputs=outputs, phones=phones) as passing:
+            if self.tune and not settings.greedy:
+                held = dict(passing)
+                settings, trials = tuned(decoder, held, self.data, self.lang, settings)
+                passing = held.items()
+            found = hear(
+                self.data, decoder, passing, settings, layer, self.extras.nbest
+            )
+        durations = self.data.utt2dur or {}
+        replace_outputs(folder, found, settings, trials, self.extras, durations)
+        accounting = Accounting()
+        accounting.keep(len(found.marks))
+        return accounting
 
 
 def decode(
@@ -267,72 +166,80 @@ def decode(
     acoustic_scale: float | None = None,
     prior_scale: float | None = None,
     min_frames: int | None = None,
+    beam: float | None = None,
+    exact: bool = False,
+    prefixes: int | None = None,
+    greedy: bool = False,
+    nbest: int = 0,
+    formats: tuple[Format, ...] = (),
     posteriors: bool = False,
+    phone_posteriors: bool = False,
     nj: int = 1,
     scheduler: str | None = None,
 ) -> None:
     """Decodes a set with a model: `hyp`, `ctm` with confidences, `settings.yaml`.
 
+    Framewise models are searched by Viterbi, CTC models by a beam of prefixes, both with an
+    n-gram of any order. Stored posteriors are decoded without TensorFlow.
+
     Args:
-        model: model dir with `final.keras`.
+        model: model dir with `final.keras`; or a folder of posteriors, as `--posteriors` and
+            `keraldi combine` write it.
         data: data dir with features.
         out: decode dir to make.
         lang: lang dir.
-        arpa: phone n-gram; `lm.arpa` of the lang dir when there is one.
+        arpa: phone n-gram; `lm.arpa` of the lang dir when there is one; `none` for none.
         settings: `settings.yaml` frozen on another set.
         tune: choose LM weight and insertion penalty on this set, by its PER.
-        lm_weight: of the log bigram; 1 when not given.
+        lm_weight: of the n-gram's log probabilities; 1 when not given.
         insertion_penalty: taken off for every phone, in nats; 0 when not given.
         acoustic_scale: of the acoustic scores; 1 when not given.
         prior_scale: of the log priors; 1 when not given.
         min_frames: network frames a phone lasts at least; 1 when not given.
-        posteriors: write log-posteriors too, as `posteriors.ark`.
+        beam: Viterbi paths worse than the best by more than this, in nats, are given up; 15
+            when not given.
+        exact: give no path up.
+        prefixes: how many a CTC search keeps; 16 when not given.
+        greedy: take the best output of every frame, without n-gram and settings.
+        nbest: write so many sequences an utterance with their scores, `nbest.jsonl`.
+        formats: jsonl (`phones.jsonl`), textgrid (a folder of Praat's).
+        posteriors: write log-posteriors too, as `posteriors.ark`, to be decoded again.
+        phone_posteriors: write log-posteriors of phones, as `phone_posteriors.ark`.
         nj: processes of this machine that run the network.
         scheduler: address of a running dask scheduler, whose workers do it in their place.
     """
-    network = Network(Crewing(nj, scheduler), model, Path(out) / ".stamps" / "marks")
     require(model, data, lang, mend="run the stages before this one")
+    folder = Path(out)
+    source = find_source(model, Crewing(nj, scheduler), folder / ".stamps" / "marks")
+    if nbest < 0:
+        raise ConfigError(f"--nbest: expected 0 or more, got {nbest}")
+    if nbest and greedy:
+        raise ConfigError("--nbest: a greedy search finds one sequence; leave one out")
+    if posteriors and folder.resolve() == Path(model).resolve():
+        raise ConfigError(f"{out}: is where the posteriors come from; give another")
+    extras = Extras(nbest, tuple(sorted(set(formats))), posteriors, phone_posteriors)
     given = {
         "lm_weight": lm_weight,
         "insertion_penalty": insertion_penalty,
         "acoustic_scale": acoustic_scale,
         "prior_scale": prior_scale,
         "min_frames": min_frames,
+        "beam": beam,
+        "prefixes": prefixes,
+        "greedy": greedy or None,
     }
-    chosen = _choose_settings(settings, given, tune)
+    chosen = _choose_settings(settings, given, tune, exact)
     grammar = _grammar(arpa, Path(lang))
-    folder = Path(out)
     stamp = Stamp.of(
         folder,
         "decode",
-        settings={**asdict(chosen), "tune": tune, "posteriors": posteriors},
-        inputs=_inputs(Path(model), Path(data), Path(lang), grammar, tune),
+        settings={**asdict(chosen), "tune": tune, **asdict(extras)},
+        inputs=_inputs(source, Path(data), Path(lang), grammar, tune),
     )
-    if stamp.matches(*(folder / name for name in OUTPUTS)):
+    if stamp.matches(*(folder / name for name in (*OUTPUTS, *extras.names))):
         note(f"decode: {folder} is up to date")
         return
-    from pipeline.nnet.recogniser import load_recogniser  # brings TensorFlow
-
-    job = Job(read_datadir(data), read_lang(lang), grammar)
-    recogniser = load_recogniser(model)
-    decoder = job.decoder(recogniser)
-    chosen = _told(chosen, job, decoder, tune)
-    clock = Clock(
-        recogniser.features.frame_shift_ms / 1000,
-        recogniser.features.frame_length_ms / 1000,
-        recogniser.frontend.skip,
-    )
-    trials: list[Trial] = []
-    with _stored(
-        job.posteriors(recogniser, decoder, network), folder, posteriors
-    ) as stream:
-        if tune and not decoder.ctc:
-            held = dict(stream)
-            chosen, trials = tuned(decoder, held, job.data, job.lang, chosen)
-            stream = held.items()
-        marks = _found(job, decoder, stream, chosen, clock)
-    _replace_outputs(folder, marks, chosen, trials, posteriors=posteriors)
+    job = Job(read_datadir(data), read_lang(lang), source, grammar, tune, extras)
+    accounting = job.run(chosen, folder)
     stamp.write()
-    accounting = Accounting()
-    accounting.keep(len(marks))
     note(f"decode: {folder}: {accounting.line()}")

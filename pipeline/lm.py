@@ -8,7 +8,7 @@ from features.errors import ConfigError, DataError
 from pipeline.datadir.datadir import read_datadir
 from pipeline.datadir.lang import Lang, read_lang
 from pipeline.decoding.arpa import read_arpa, write_arpa
-from pipeline.decoding.ngram import train_ngram
+from pipeline.decoding.smoothing import Smoothing, train_ngram
 from pipeline.stage import Stamp, note, require
 
 _SEED = 0  # of the pauses put in: the same transcripts give the same model
@@ -55,6 +55,7 @@ def lm(
     *,
     lang: str,
     order: int = 2,
+    smoothing: Smoothing = "witten-bell",
     silence_prob: float = 0.5,
 ) -> None:
     """Trains a phone n-gram on the transcripts of a data dir.
@@ -63,7 +64,8 @@ def lm(
         data: data dir with `text`.
         out: ARPA file to write.
         lang: lang dir, which turns words into phones.
-        order: longest n-gram, 1 to 5; decoding uses the bigrams.
+        order: longest n-gram, 1 to 5.
+        smoothing: Witten-Bell, or modified Kneser-Ney, both interpolated.
         silence_prob: of a pause at the ends and between words, where the transcripts hold no
             silence at all.
     """
@@ -74,7 +76,7 @@ def lm(
     stamp = Stamp.of(
         target.parent,
         f"lm-{target.name}",
-        settings={"order": order, "silence_prob": silence_prob},
+        settings={"order": order, "smoothing": smoothing, "silence_prob": silence_prob},
         inputs=[
             Path(data) / "text",
             Path(lang) / "phones.txt",
@@ -90,11 +92,11 @@ def lm(
         raise DataError(f"{data}/text: no such file; the model learns from transcripts")
     table.check_oov(utterances.text, source=f"{data}/text")
     sentences = sentences_of(utterances.text, table, silence_prob=silence_prob)
-    write_arpa(
-        target, train_ngram(sentences, order=order, symbols=table.phones.symbols)
-    )
+    symbols = table.phones.symbols
+    model = train_ngram(sentences, order=order, symbols=symbols, smoothing=smoothing)
+    write_arpa(target, model)
     stamp.write()
     note(
-        f"lm: {target}: {order}-gram of {len(sentences)} sentences, "
-        f"perplexity {read_arpa(target).perplexity(sentences):.2f} on them"
+        f"lm: {target}: {order}-gram of {len(sentences)} sentences, {smoothing}, "
+        f"perplexity {read_arpa(target).perplexity(sentences).value:.2f} on them"
     )

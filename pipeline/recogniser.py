@@ -11,11 +11,10 @@ from features.archive import ArchiveReader
 from features.audio import mono_samples, read_audio, resample
 from features.errors import ConfigError, DataError
 from pipeline.config import load
-from pipeline.datadir.phones import PhoneTable
 from pipeline.datadir.times import PhoneInterval
-from pipeline.decoding.arpa import read_arpa
-from pipeline.decoding.decoder import Clock, Decoder
-from pipeline.decoding.ngram import flat_bigram, phone_bigram
+from pipeline.decoding.decoder import Decoder
+from pipeline.decoding.grammar import read_grammar
+from pipeline.decoding.outputs import OutputLayer
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.nnet.artefact import (
     GRAMMAR,
@@ -45,7 +44,7 @@ class Search:
     """How posteriors become phones.
 
     Attributes:
-        decoder: the phones, their bigram and priors.
+        decoder: the phones, their n-gram and priors.
         settings: its weights.
     """
 
@@ -64,22 +63,10 @@ class Search:
             settings: a `settings.yaml` of `keraldi decode`, or None for the defaults.
 
         Raises:
-            ConfigError: a grammar or settings are given to a CTC model, which is decoded
-                without.
             DataError: model and grammar have different phones.
         """
-        recipe = description.recipe
-        ctc = recipe.objective == "ctc"
-        if ctc and (arpa or settings):
-            raise ConfigError(
-                f"{arpa or settings}: a CTC model is decoded without; leave it out"
-            )
-        phones = PhoneTable(tuple(recipe.phones))
-        bigram = flat_bigram(len(phones))
-        if arpa is not None:
-            bigram = phone_bigram(read_arpa(arpa), phones, source=str(arpa))
-        priors = np.array(recipe.log_priors, np.float32)
-        decoder = Decoder(phones, bigram, priors, 1 if ctc else recipe.states, ctc)
+        layer = OutputLayer.of(description.recipe)
+        decoder = Decoder(layer, read_grammar(arpa, layer.table))
         return cls(
             decoder, load(settings, DecodeSettings) if settings else DecodeSettings()
         )
@@ -134,13 +121,7 @@ class Recogniser:
     def __init__(self, runtime: Runtime, search: Search) -> None:
         self.runtime = runtime
         self.search = search
-        recipe = runtime.description.recipe
-        self.rate_hz = recipe.features.rate_hz
-        self.clock = Clock(
-            recipe.features.frame_shift_ms / 1000,
-            recipe.features.frame_length_ms / 1000,
-            recipe.frontend.skip,
-        )
+        self.rate_hz = runtime.description.recipe.features.rate_hz
 
     @classmethod
     def load(
@@ -230,9 +211,9 @@ class Recogniser:
         samples = self.samples(audio, rate_hz)
         outputs = self.runtime.log_posteriors(samples)
         decoder = self.search.decoder
-        decoder.check(
+        decoder.outputs.check(
             str(audio) if not isinstance(audio, np.ndarray) else "array", outputs
         )
         tokens = decoder.decode(outputs, self.search.settings)
         duration = len(samples) / self.rate_hz
-        return decoder.intervals(tokens, outputs, self.clock, duration)
+        return decoder.intervals(tokens, outputs, duration)

@@ -65,10 +65,11 @@ def _objective(model: Path) -> str:
 def used_settings(plan: Plan, source: str) -> DecodeSettings:
     """The search's settings with where they are used, for a reader of the results."""
     ctc = _objective(Path(plan.model)) == "ctc"
+    settings = check(plan.settings, DecodeSettings, source="settings")
     return replace(
-        check(plan.settings, DecodeSettings, source="settings"),
-        search="greedy ctc" if ctc else "viterbi",
-        grammar=None if ctc else plan.arpa,
+        settings,
+        search=settings.search_of(ctc=ctc),
+        grammar=None if settings.greedy else plan.arpa,
         decoded=source,
     )
 

@@ -25,7 +25,6 @@ from pipeline.config import check
 from pipeline.datadir.lang import read_lang
 
 if TYPE_CHECKING:
-    from pipeline.decoding.decoder import Decoder
     from pipeline.nnet.recogniser import Recogniser
 
 _ROWS = 32  # windows in a batch: `pipeline.nnet.recogniser.ROWS`
@@ -68,25 +67,6 @@ class _Reading:
     fault: str = ""
 
 
-def make_decoder(plan: Plan, recogniser: "Recogniser") -> "Decoder":
-    """The search over a model's posteriors.
-
-    Raises:
-        DataError: model and n-gram have different phones.
-    """
-    from pipeline.decoding.arpa import read_arpa
-    from pipeline.decoding.decoder import Decoder
-    from pipeline.decoding.ngram import flat_bigram, phone_bigram
-
-    phones = recogniser.phones
-    ctc = recogniser.objective == "ctc"
-    bigram = flat_bigram(len(phones))
-    if plan.arpa is not None and not ctc:
-        bigram = phone_bigram(read_arpa(plan.arpa), phones, source=plan.arpa)
-    states = 1 if ctc else recogniser.states_per_phone
-    return Decoder(phones, bigram, recogniser.log_priors, states, ctc)
-
-
 def make_aligner(lang: str, recogniser: "Recogniser") -> WordAligner:
     """What finds words of transcripts with a model and a lexicon.
 
@@ -117,13 +97,16 @@ class Recognition:
         from pipeline.nnet.threads import one_thread_an_operation
 
         one_thread_an_operation()
-        from pipeline.decoding.decoder import Clock
+        from pipeline.decoding.decoder import Decoder
+        from pipeline.decoding.grammar import read_grammar
+        from pipeline.decoding.outputs import OutputLayer
         from pipeline.decoding.settings import DecodeSettings
         from pipeline.nnet.recogniser import load_recogniser
 
         self._plan = plan
         self._recogniser = load_recogniser(plan.model)
-        self._decoder = make_decoder(plan, self._recogniser)
+        layer = OutputLayer.of(self._recogniser.recipe)
+        self._decoder = Decoder(layer, read_grammar(plan.arpa, layer.table))
         self._settings = check(plan.settings, DecodeSettings, source="settings")
         recipe = self._recogniser.recipe
         stats = recipe.global_cmvn
@@ -133,11 +116,7 @@ class Recognition:
             None if stats is None else CmvnStats(np.array(stats)),
             plan.allow_pipes,
         )
-        self._clock = Clock(
-            recipe.features.frame_shift_ms / 1000,
-            recipe.features.frame_length_ms / 1000,
-            recipe.frontend.skip,
-        )
+        self._clock = layer.clock
         self._align = None
         if plan.words is not None:
             self._align = make_aligner(plan.words, self._recogniser).align
@@ -195,7 +174,7 @@ class Recognition:
 
     def _search(self, item: Item, window: Window, matrix: np.ndarray) -> list[Phone]:
         """The phones of a window, at the recording's frames."""
-        self._decoder.check(item.id, matrix)
+        self._decoder.outputs.check(item.id, matrix)
         return [
             Phone(
                 token.phone,

@@ -5,89 +5,70 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.errors import DataError
-from pipeline.datadir.phones import PhoneTable
 from pipeline.datadir.times import PhoneInterval
+from pipeline.decoding.ctc import prefix_beam
+from pipeline.decoding.forced import locate_ctc
+from pipeline.decoding.grammar import Grammar
+from pipeline.decoding.nbest import nbest_frames
+from pipeline.decoding.outputs import OutputLayer
 from pipeline.decoding.settings import DecodeSettings
-from pipeline.decoding.tokens import Token, greedy_ctc
-from pipeline.decoding.viterbi import PhoneBigram, decode_frames
+from pipeline.decoding.tokens import Token, greedy_ctc, greedy_frames
+from pipeline.decoding.viterbi import Network, decode_frames, make_network
 
 
 @dataclass(frozen=True)
-class Clock:
-    """Where network frames lie in time.
-
-    Network frame k joins `skip` feature frames from k * skip on, and is labelled by the middle
-    one; its centre is that of the middle one's window.
+class Hypothesis:
+    """One way to hear an utterance.
 
     Attributes:
-        frame_shift, frame_length: of the features, in seconds.
-        skip: feature frames from one network frame to the next.
+        tokens: its phones.
+        score: of the search: acoustic + lm_weight * lm - insertion_penalty for every phone.
+        acoustic: scaled log likelihood.
+        lm: natural log probability of the phones, 0 without a model of sequences.
     """
 
-    frame_shift: float
-    frame_length: float
-    skip: int
-
-    def border(self, frame: int) -> float:
-        """The time half-way between the centres of network frame `frame` - 1 and `frame`."""
-        middle = (frame * self.skip + self.skip // 2) * self.frame_shift
-        return middle + self.frame_length / 2 - self.skip * self.frame_shift / 2
-
-    def span(
-        self, token: Token, num_frames: int, duration: float | None
-    ) -> tuple[float, float]:
-        """Start and end of a token in seconds; edge tokens reach to the utterance's edges.
-
-        Args:
-            token: of an utterance of `num_frames` network frames.
-            duration: of the utterance; taken from its frames when None.
-        """
-        last = self.border(num_frames) if duration is None else duration
-        start = self.border(token.start) if token.start else 0.0
-        end = self.border(token.end) if token.end < num_frames else last
-        # A stated duration may be rounded below the last border.
-        return start, max(end, start + self.frame_shift / 2)
+    tokens: list[Token]
+    score: float
+    acoustic: float
+    lm: float
 
 
-@dataclass(frozen=True)
 class Decoder:
     """Turns an utterance's posteriors into tokens.
 
-    Attributes:
-        phones: V of them.
-        bigram: of phones, unscaled.
-        log_priors: [V * states]; not used with CTC.
-        states: states a phone.
-        ctc: whether the last output is a blank and decoding is greedy.
+    Args:
+        outputs: what the posteriors mean.
+        grammar: of their V phones, unscaled.
     """
 
-    phones: PhoneTable
-    bigram: PhoneBigram
-    log_priors: np.ndarray
-    states: int
-    ctc: bool
+    def __init__(self, outputs: OutputLayer, grammar: Grammar) -> None:
+        self.outputs = outputs
+        self.phones = outputs.table
+        self._grammar = grammar
+        self._log_priors = np.array(outputs.log_priors, np.float32)
+        # The grammar of the last settings: weighing a large one for every utterance is slow.
+        self._last: tuple[tuple[float, float], Grammar] | None = None
 
-    @property
-    def width(self) -> int:
-        """Outputs a frame: the states of all phones, or the phones and a blank."""
-        return len(self.phones) + 1 if self.ctc else len(self.phones) * self.states
+    def _weighted(self, settings: DecodeSettings) -> Grammar:
+        key = (settings.lm_weight, settings.insertion_penalty)
+        last = self._last  # read once: threads share the decoder
+        if last is None or last[0] != key:
+            last = self._last = (key, self._grammar.weighted(*key))
+        return last[1]
 
-    def check(self, utt: str, log_posteriors: np.ndarray) -> None:
-        """Checks an utterance's posteriors before they are searched.
+    def _network(self, settings: DecodeSettings) -> Network:
+        return make_network(
+            self._weighted(settings),
+            states=self.outputs.states,
+            min_frames=settings.min_frames,
+        )
 
-        Raises:
-            DataError: they are of another width than the phones ask for, or hold NaN.
-        """
-        if log_posteriors.ndim != 2 or log_posteriors.shape[1] != self.width:
-            raise DataError(
-                f"utterance {utt!r}: expected posteriors of shape [T, {self.width}], got "
-                f"{list(log_posteriors.shape)}; the model and the lang dir differ"
-            )
-        if np.isnan(log_posteriors).any():
-            raise DataError(
-                f"utterance {utt!r}: its posteriors hold NaN; train the model again"
-            )
+    def _scores(
+        self, log_posteriors: np.ndarray, settings: DecodeSettings
+    ) -> np.ndarray:
+        """Posteriors divided by priors: likelihoods but for a factor a frame."""
+        scores = log_posteriors - settings.prior_scale * self._log_priors
+        return scores * settings.acoustic_scale
 
     def decode(
         self, log_posteriors: np.ndarray, settings: DecodeSettings
@@ -95,31 +76,77 @@ class Decoder:
         """The tokens of an utterance.
 
         Args:
-            log_posteriors: [T, V * states], with CTC [T, V + 1] and the blank last.
-            settings: scales, weight, penalty, minimum duration; greedy CTC heeds none.
+            log_posteriors: [T, S], checked; with CTC the blank last.
+            settings: of the search. Greedy search heeds no weight, CTC no priors and no
+                minimum duration.
         """
-        if self.ctc:
-            return greedy_ctc(log_posteriors)
-        scores = log_posteriors - settings.prior_scale * self.log_priors
-        tokens, _ = decode_frames(
-            scores * settings.acoustic_scale,
-            states=self.states,
-            bigram=self.bigram.scaled(settings.lm_weight, settings.insertion_penalty),
-            min_frames=settings.min_frames,
+        if settings.greedy:
+            if self.outputs.ctc:
+                return greedy_ctc(log_posteriors)
+            return greedy_frames(log_posteriors, states=self.outputs.states)
+        if self.outputs.ctc:
+            return self._by_prefixes(log_posteriors, settings, 1)[0].tokens
+        return decode_frames(
+            self._scores(log_posteriors, settings),
+            self._network(settings),
+            beam=settings.width,
+        ).tokens
+
+    def _by_prefixes(
+        self, log_posteriors: np.ndarray, settings: DecodeSettings, count: int
+    ) -> list[Hypothesis]:
+        """The best sequences by CTC, with places in the frames where they are most likely."""
+        found = prefix_beam(
+            log_posteriors,
+            self._weighted(settings),
+            width=max(settings.prefixes, count),
+            scale=settings.acoustic_scale,
         )
-        return tokens
+        return [
+            self._split(
+                locate_ctc(log_posteriors, prefix.phones), prefix.score, settings
+            )
+            for prefix in found[:count]
+        ]
+
+    def _split(
+        self, tokens: list[Token], score: float, settings: DecodeSettings
+    ) -> Hypothesis:
+        lm = self._grammar.score(token.phone for token in tokens)
+        added = settings.lm_weight * lm - settings.insertion_penalty * len(tokens)
+        return Hypothesis(tokens, score, score - added, lm)
+
+    def nbest(
+        self, log_posteriors: np.ndarray, settings: DecodeSettings, *, count: int
+    ) -> list[Hypothesis]:
+        """The best `count` sequences or fewer, all different, best first.
+
+        Args:
+            log_posteriors: [T, S], checked.
+            settings: as of `decode`, not greedy.
+            count: >= 1; a CTC search keeps at least as many prefixes.
+        """
+        if self.outputs.ctc:
+            return self._by_prefixes(log_posteriors, settings, count)
+        found = nbest_frames(
+            self._scores(log_posteriors, settings),
+            self._network(settings),
+            count=count,
+            beam=settings.width,
+        )
+        return [self._split(phones.tokens, phones.score, settings) for phones in found]
 
     def confidence(self, token: Token, log_posteriors: np.ndarray) -> float:
         """The mean posterior of a token's phone over its frames, from 0 to 1."""
-        first = token.phone * self.states
-        span = log_posteriors[token.start : token.end, first : first + self.states]
+        states = self.outputs.states
+        first = token.phone * states
+        span = log_posteriors[token.start : token.end, first : first + states]
         return min(1.0, float(np.exp(span).sum(axis=1).mean()))
 
     def intervals(
         self,
         tokens: Sequence[Token],
         log_posteriors: np.ndarray,
-        clock: Clock,
         duration: float | None,
     ) -> list[PhoneInterval]:
         """Phones with their times and confidences.
@@ -127,10 +154,9 @@ class Decoder:
         Args:
             tokens: what `decode` found.
             log_posteriors: what it found them in.
-            clock: where its frames lie.
             duration: of the utterance in seconds; None when it is not known.
         """
-        frames = len(log_posteriors)
+        frames, clock = len(log_posteriors), self.outputs.clock
         return [
             PhoneInterval(
                 self.phones.symbols[token.phone],

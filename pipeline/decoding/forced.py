@@ -7,6 +7,7 @@ import numba
 import numpy as np
 
 from features.errors import DataError
+from pipeline.decoding.tokens import Token, runs
 
 Variants = Sequence[Sequence[int]]
 
@@ -62,7 +63,7 @@ def _build(
     return graph, exits
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _best_path(
     scores: np.ndarray,
     labels: np.ndarray,
@@ -173,17 +174,8 @@ def align_transcript(
     return labels[path]
 
 
-def align_ctc(log_probs: np.ndarray, phones: Sequence[int]) -> np.ndarray:
-    """The best labels of the frames of a known sequence by a CTC model.
-
-    Frames of blanks go half to the phone before and half to the phone after them.
-
-    Args:
-        log_probs: [T, V + 1], the blank last.
-        phones: ids in order.
-
-    Returns:
-        [T] int32 phone ids.
+def _path_ctc(log_probs: np.ndarray, phones: Sequence[int]) -> np.ndarray:
+    """The node of every frame on the best path of a sequence: 2 k + 1 is phone k, others blanks.
 
     Raises:
         DataError: the sequence is empty or longer than the frames, or the scores are NaN
@@ -201,10 +193,9 @@ def align_ctc(log_probs: np.ndarray, phones: Sequence[int]) -> np.ndarray:
             behind.append(last_phone)
         labels += [phone, blank]
         links += [behind, [len(labels) - 2]]
-    table = np.array(labels, np.int32)
     path = _best_path(
         _checked(log_probs, labels),
-        table,
+        np.array(labels, np.int32),
         np.ones(len(labels), np.bool_),
         _padded(links),
         np.array([len(labels) - 1, len(labels) - 2], np.int32),
@@ -214,7 +205,50 @@ def align_ctc(log_probs: np.ndarray, phones: Sequence[int]) -> np.ndarray:
             f"its {len(phones)} phones need more frames than the {len(path)} it has; "
             "remove the utterance"
         )
-    spoken = np.flatnonzero(table[path] != blank)
+    return path
+
+
+def locate_ctc(log_probs: np.ndarray, phones: Sequence[int]) -> list[Token]:
+    """Where a CTC model hears each phone of a sequence.
+
+    Args:
+        log_probs: [T, V + 1], the blank last.
+        phones: ids in order, perhaps none.
+
+    Returns:
+        Tokens over the frames that the best path does not give to blanks.
+
+    Raises:
+        DataError: the sequence is longer than the frames.
+    """
+    if not phones:
+        return []
+    found = runs(_path_ctc(log_probs, phones))
+    return [
+        Token(phones[run.phone // 2], run.start, run.end)
+        for run in found
+        if run.phone % 2
+    ]
+
+
+def align_ctc(log_probs: np.ndarray, phones: Sequence[int]) -> np.ndarray:
+    """The best labels of the frames of a known sequence by a CTC model.
+
+    Frames of blanks go half to the phone before and half to the phone after them.
+
+    Args:
+        log_probs: [T, V + 1], the blank last.
+        phones: ids in order.
+
+    Returns:
+        [T] int32 phone ids.
+
+    Raises:
+        DataError: the sequence is empty or longer than the frames, or the scores are NaN
+            or of another width.
+    """
+    path = _path_ctc(log_probs, phones)
+    spoken = np.flatnonzero(path % 2)
     middles = (spoken[1:] + spoken[:-1] + 1) // 2
     nearest = np.searchsorted(middles, np.arange(len(path)), side="right")
-    return table[path][spoken[nearest]]
+    return np.array(phones, np.int32)[path[spoken[nearest]] // 2]

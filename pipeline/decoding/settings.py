@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-Search = Literal["viterbi", "greedy ctc"]
+Search = Literal["viterbi", "prefix beam", "greedy"]
+
+BEAM = 15.0  # nats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +21,10 @@ class DecodeSettings:
         lm_weight: of the log bigram.
         insertion_penalty: taken off for every phone, in nats.
         min_frames: network frames a phone lasts at least.
+        beam: paths of a Viterbi search that are worse than the best by more, in nats, are
+            given up; None for an exact search.
+        prefixes: how many a CTC search keeps after every frame.
+        greedy: take the best output of every frame and heed nothing else.
         search: how phones were found; None before anything was decoded.
         grammar: the ARPA file; None where no model of sequences was used.
         tuned_on: data dir that LM weight and penalty were chosen on; None when they were given.
@@ -32,10 +38,24 @@ class DecodeSettings:
     lm_weight: Annotated[float, Field(ge=0)] = 1.0
     insertion_penalty: float = 0.0
     min_frames: Annotated[int, Field(gt=0)] = 1
+    beam: Annotated[float, Field(gt=0)] | None = BEAM
+    prefixes: Annotated[int, Field(gt=0)] = 16
+    greedy: bool = False
     search: Search | None = None
     grammar: str | None = None
     tuned_on: str | None = None
     decoded: str | None = None
+
+    @property
+    def width(self) -> float:
+        """The beam as a number: infinite for an exact search."""
+        return float("inf") if self.beam is None else self.beam
+
+    def search_of(self, *, ctc: bool) -> Search:
+        """How these settings find phones."""
+        if self.greedy:
+            return "greedy"
+        return "prefix beam" if ctc else "viterbi"
 
     @property
     def tuned_on_itself(self) -> bool:
@@ -48,12 +68,18 @@ class DecodeSettings:
 
     def describe(self) -> str:
         """One line for the protocol beside an error rate."""
-        if self.search == "greedy ctc":
-            return "greedy CTC, nothing to tune"
+        if self.search == "greedy":
+            return "best output of every frame, nothing to tune"
         chosen = f"tuned on {self.tuned_on}" if self.tuned_on else "given, not tuned"
+        grammar = self.grammar or "no language model"
+        weights = (
+            f"lm_weight {self.lm_weight:g}, insertion_penalty {self.insertion_penalty:g}, "
+            f"acoustic_scale {self.acoustic_scale:g}"
+        )
+        if self.search == "prefix beam":
+            return f"CTC beam of {self.prefixes}, {grammar}, {weights}; {chosen}"
+        beam = "exact" if self.beam is None else f"beam {self.beam:g}"
         return (
-            f"Viterbi, {self.grammar or 'no language model'}, lm_weight {self.lm_weight:g}, "
-            f"insertion_penalty {self.insertion_penalty:g}, acoustic_scale "
-            f"{self.acoustic_scale:g}, prior_scale {self.prior_scale:g}, min_frames "
-            f"{self.min_frames}; {chosen}"
+            f"Viterbi, {grammar}, {weights}, prior_scale {self.prior_scale:g}, min_frames "
+            f"{self.min_frames}, {beam}; {chosen}"
         )

@@ -1,141 +1,346 @@
-"""Viterbi decoding over phone HMMs with a phone bigram."""
+"""Viterbi decoding over phone HMMs with an n-gram of any order."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
 from features.errors import DataError
+from pipeline.decoding.grammar import Grammar
 from pipeline.decoding.tokens import Token
+
+_ROOM = 4096  # records to begin with; doubled as needed
+_PENDING = -3  # less the record before (-1 or more): no record's number
+
+
+class Network(NamedTuple):
+    """A grammar and the HMMs of its phones, as the search reads them.
+
+    A place is a phone and the grammar's state behind it; each has a chain of `length` copies.
+    The copies are walked one a frame; copy k is heard as state k * states // length of its
+    phone, and only the last copy of a state may repeat.
+
+    Attributes:
+        start: the grammar's first state.
+        rows: [N] int32, the grammar's state behind a place.
+        phones: [N] int32, the phone of a place.
+        targets: [H, V] int32, place that a phone leads to from a state.
+        costs: [H, V] float64, what it adds: LM weight and insertion penalty applied.
+        final: [H] float64, what an end adds.
+        states, length: of every phone.
+    """
+
+    start: int
+    rows: np.ndarray
+    phones: np.ndarray
+    targets: np.ndarray
+    costs: np.ndarray
+    final: np.ndarray
+    states: int
+    length: int
+
+
+def make_network(grammar: Grammar, *, states: int = 1, min_frames: int = 1) -> Network:
+    """Joins a grammar and phone HMMs.
+
+    Args:
+        grammar: of V phones, weight and penalty applied.
+        states: states a phone, walked from first to last without skips.
+        min_frames: frames a phone lasts at least.
+    """
+    return Network(
+        grammar.start,
+        grammar.places.states,
+        grammar.places.phones,
+        grammar.places.targets,
+        grammar.log_probs,
+        grammar.final,
+        states,
+        max(states, min_frames),
+    )
+
+
+class _Paths(NamedTuple):
+    """The paths that are alive after some frames.
+
+    A record is one phone on a path: which, from which frame, after which record (-1: none).
+
+    Attributes:
+        scores: [N, length] float64 of the best path that ends in each copy.
+        records: [N, length] int32, the last record of that path.
+        alive: [N] int32 places with a path, the first `counts[0]` of them.
+        history: [R, 3] int32 records: phone, first frame, the one before; `counts[1]` used.
+        counts: [2] int64.
+    """
+
+    scores: np.ndarray
+    records: np.ndarray
+    alive: np.ndarray
+    history: np.ndarray
+    counts: np.ndarray
+
+
+class _Ways(NamedTuple):
+    """The best ways into places at one frame.
+
+    Attributes:
+        scores: [N] float64; -inf for a place that nothing leads to.
+        records: [N] int32, the last record of the path that enters.
+        places: [N] int32, those that can be entered, in no order.
+    """
+
+    scores: np.ndarray
+    records: np.ndarray
+    places: np.ndarray
+
+
+@numba.njit(cache=True, nogil=True)
+def heard_as(copy: int, length: int, states: int) -> tuple[int, bool]:
+    """The state that a copy is heard as, and whether the copy may repeat."""
+    state = copy * states // length
+    return state, copy == length - 1 or (copy + 1) * states // length > state
+
+
+@numba.njit(cache=True, nogil=True)
+def _leave(
+    net: Network, paths: _Paths, frame: np.ndarray, top: float, beam: float, ways: _Ways
+) -> int:
+    """Finds the best way into each place from the ends of others.
+
+    Ways that will surely be given up after this frame are not taken: those that come out
+    below the best path that stays where it is by more than the beam.
+
+    Returns:
+        How many places can be entered.
+    """
+    last, states, count = net.length - 1, net.states, 0
+    bound = -np.inf
+    for place in paths.alive[: paths.counts[0]]:
+        heard = frame[net.phones[place] * states + states - 1]
+        bound = max(bound, paths.scores[place, last] + heard)
+    bound -= beam
+    for place in paths.alive[: paths.counts[0]]:
+        score = paths.scores[place, last]
+        if score == -np.inf or score < top - beam:
+            continue
+        row, record = net.rows[place], paths.records[place, last]
+        for phone in range(net.targets.shape[1]):
+            total = score + net.costs[row, phone]
+            if total + frame[phone * states] < bound:
+                continue
+            target = net.targets[row, phone]
+            if total > ways.scores[target]:
+                if ways.scores[target] == -np.inf:
+                    ways.places[count] = target
+                    count += 1
+                ways.scores[target] = total
+                ways.records[target] = record
+    return count
+
+
+@numba.njit(cache=True, nogil=True)
+def _begin(net: Network, ways: _Ways) -> int:
+    """The ways into the first phones; returns their number."""
+    for phone in range(net.targets.shape[1]):
+        target = net.targets[net.start, phone]
+        ways.scores[target] = net.costs[net.start, phone]
+        ways.records[target] = -1
+        ways.places[phone] = target
+    return net.targets.shape[1]
+
+
+@numba.njit(cache=True, nogil=True)
+def _walk(
+    net: Network,
+    paths: _Paths,
+    frame: np.ndarray,
+    place: int,
+    ways: _Ways,
+) -> float:
+    """Moves one place's paths on by a frame; returns the best score among them.
+
+    A path that enters has the record `_PENDING` - origin until it is known to survive.
+    """
+    base = net.phones[place] * net.states
+    top = -np.inf
+    for copy in range(net.length - 1, -1, -1):
+        state, repeats = heard_as(copy, net.length, net.states)
+        value, record = -np.inf, -1
+        if repeats:
+            value, record = paths.scores[place, copy], paths.records[place, copy]
+        if copy == 0:
+            if ways.scores[place] > value:
+                value, record = ways.scores[place], _PENDING - ways.records[place]
+        elif paths.scores[place, copy - 1] > value:
+            value, record = (
+                paths.scores[place, copy - 1],
+                paths.records[place, copy - 1],
+            )
+        value += frame[base + state]
+        paths.scores[place, copy] = value
+        paths.records[place, copy] = record
+        top = max(top, value)
+    return top
+
+
+@numba.njit(cache=True, nogil=True)
+def _keep(
+    net: Network, paths: _Paths, bests: np.ndarray, bound: float, time: int
+) -> _Paths:
+    """Forgets places below the bound and writes the records of phones that began."""
+    history, kept = paths.history, 0
+    used = paths.counts[1]
+    for number in range(paths.counts[0]):
+        place = paths.alive[number]
+        if bests[place] == -np.inf or bests[place] < bound:
+            paths.scores[place] = -np.inf
+            continue
+        paths.alive[kept] = place
+        kept += 1
+        if paths.records[place, 0] < -1:
+            if used == len(history):
+                grown = np.empty((2 * used, 3), np.int32)
+                grown[:used] = history
+                history = grown
+            history[used, 0] = net.phones[place]
+            history[used, 1] = time
+            history[used, 2] = _PENDING - paths.records[place, 0]
+            paths.records[place, 0] = used
+            used += 1
+    paths.counts[0] = kept
+    paths.counts[1] = used
+    return _Paths(paths.scores, paths.records, paths.alive, history, paths.counts)
+
+
+@numba.njit(cache=True, nogil=True)
+def _advance(
+    net: Network, paths: _Paths, scores: np.ndarray, first: int, beam: float
+) -> _Paths:
+    """Moves the paths on by the frames `scores` [T, V * states], the first being `first`."""
+    places = len(net.rows)
+    ways = _Ways(
+        np.full(places, -np.inf),
+        np.full(places, -1, np.int32),
+        np.empty(places, np.int32),
+    )
+    bests = np.full(places, -np.inf)
+    living = np.zeros(places, np.bool_)
+    top = -np.inf
+    for place in paths.alive[: paths.counts[0]]:
+        living[place] = True
+        top = max(top, paths.scores[place].max())
+    for step in range(len(scores)):
+        if first + step == 0:
+            entered = _begin(net, ways)
+        else:
+            entered = _leave(net, paths, scores[step], top, beam, ways)
+        for place in ways.places[:entered]:
+            if not living[place]:
+                living[place] = True
+                paths.alive[paths.counts[0]] = place
+                paths.counts[0] += 1
+        top = -np.inf
+        for place in paths.alive[: paths.counts[0]]:
+            bests[place] = _walk(net, paths, scores[step], place, ways)
+            top = max(top, bests[place])
+            ways.scores[place] = -np.inf
+            living[place] = False
+        paths = _keep(net, paths, bests, top - beam, first + step)
+        for place in paths.alive[: paths.counts[0]]:
+            living[place] = True
+    return paths
 
 
 @dataclass(frozen=True)
-class PhoneBigram:
-    """Natural log probabilities of phones in sequence.
+class Phones:
+    """Phones found so far.
 
     Attributes:
-        initial: [V], of the first phone.
-        transition: [V, V], of the column's phone after the row's.
-        final: [V], of the end after a phone.
+        tokens: in order; the last ends at the last frame seen.
+        score: of their path.
     """
 
-    initial: np.ndarray
-    transition: np.ndarray
-    final: np.ndarray
-
-    def scaled(self, weight: float, penalty: float) -> "PhoneBigram":
-        """Scores times `weight`, less `penalty` for every phone."""
-        return PhoneBigram(
-            (self.initial * weight - penalty).astype(np.float32),
-            (self.transition * weight - penalty).astype(np.float32),
-            (self.final * weight).astype(np.float32),
-        )
+    tokens: list[Token]
+    score: float
 
 
-@numba.njit(cache=True)
-def _search(
-    scores: np.ndarray,
-    initial: np.ndarray,
-    transition: np.ndarray,
-    final: np.ndarray,
-    length: int,
-    states: int,
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Best path through a chain of `length` copies for every phone.
-
-    The copies of a phone are walked one a frame, the last may repeat; copy k is heard as
-    state min(k * states // length, states - 1). Returns the phone of every frame, whether a
-    phone begins there, and the score.
-    """
-    frames = scores.shape[0]
-    phones = initial.shape[0]
-    # Sums over an hour's frames need more digits than float32 has.
-    best = np.full((phones, length), -np.inf, np.float64)
-    came = np.full(
-        (frames, phones, length), -1, np.int16
-    )  # phone left, or -1: from within
-    stayed = np.zeros((frames, phones, length), np.bool_)
-    for phone in range(phones):
-        best[phone, 0] = initial[phone] + scores[0, phone * states]
-    entering = np.empty(phones, np.float64)
-    origin = np.empty(phones, np.int16)
-    for time in range(1, frames):
-        for phone in range(phones):
-            entering[phone] = -np.inf
-            origin[phone] = 0
-        for left in range(phones):
-            score = best[left, length - 1]
-            if score == -np.inf:
-                continue
-            for phone in range(phones):
-                total = score + transition[left, phone]
-                if total > entering[phone]:
-                    entering[phone] = total
-                    origin[phone] = left
-        for phone in range(phones):
-            for copy in range(length - 1, -1, -1):
-                state = min(copy * states // length, states - 1)
-                # Copies are walked in step with time: only the last of a state may repeat.
-                last = copy == length - 1 or (copy + 1) * states // length > state
-                value = best[phone, copy] if last else -np.inf
-                stay = True
-                if copy == 0:
-                    if entering[phone] > value:
-                        value, stay = entering[phone], False
-                        came[time, phone, copy] = origin[phone]
-                elif best[phone, copy - 1] > value:
-                    value, stay = best[phone, copy - 1], False
-                stayed[time, phone, copy] = stay
-                best[phone, copy] = value + scores[time, phone * states + state]
-    top, phone = -np.inf, 0
-    for candidate in range(phones):
-        total = best[candidate, length - 1] + final[candidate]
-        if total > top:
-            top, phone = total, candidate
-    path = np.empty(frames, np.int32)
-    begins = np.zeros(frames, np.bool_)
-    copy = length - 1
-    for time in range(frames - 1, -1, -1):
-        path[time] = phone
-        if time == 0 or stayed[time, phone, copy]:
-            continue
-        if copy > 0:
-            copy -= 1
-        else:
-            begins[time] = True
-            phone = came[time, phone, copy]
-            copy = length - 1
-    return path, begins, top
-
-
-def decode_frames(
-    log_likelihoods: np.ndarray,
-    *,
-    states: int,
-    bigram: PhoneBigram,
-    min_frames: int = 1,
-) -> tuple[list[Token], float]:
-    """The most likely phone sequence of an utterance.
+class Search:
+    """A search that hears an utterance in any number of pieces.
 
     Args:
-        log_likelihoods: [T, V * states] float32, scaled; state k of phone p at p * states + k.
-        states: states a phone, walked from first to last without skips.
-        bigram: of phones, weight and penalty applied.
-        min_frames: frames a phone lasts at least.
+        network: the grammar and HMMs.
+        beam: paths worse than the best by more than this, in nats, are given up; infinite
+            for an exact search.
+    """
 
-    Returns:
-        Tokens, and the score of their path (-inf, with one token, when T is too short for
-        any phone; no token when T is 0).
+    def __init__(self, network: Network, *, beam: float = np.inf) -> None:
+        self._network = network
+        self._beam = beam
+        self.frames = 0
+        places, length = len(network.rows), network.length
+        self._paths = _Paths(
+            np.full((places, length), -np.inf),
+            np.full((places, length), -1, np.int32),
+            np.empty(places, np.int32),
+            np.empty((_ROOM, 3), np.int32),
+            np.zeros(2, np.int64),
+        )
+
+    def hear(self, log_likelihoods: np.ndarray) -> None:
+        """Goes on by some frames [T, V * states] float32, scaled; without NaN."""
+        self._paths = _advance(
+            self._network, self._paths, log_likelihoods, self.frames, self._beam
+        )
+        self.frames += len(log_likelihoods)
+
+    def _tokens(self, record: int, end: int) -> list[Token]:
+        tokens = []
+        while record >= 0:
+            phone, start, before = self._paths.history[record].tolist()
+            tokens.append(Token(phone, start, end))
+            record, end = before, start
+        return tokens[::-1]
+
+    def best(self) -> Phones | None:
+        """The best path that ends here; None when no path can end here."""
+        net, paths = self._network, self._paths
+        alive = paths.alive[: paths.counts[0]]
+        ends = paths.scores[alive, net.length - 1] + net.final[net.rows[alive]]
+        if not len(ends) or ends.max() == -np.inf:
+            return None
+        place = alive[ends.argmax()]
+        record = int(paths.records[place, net.length - 1])
+        return Phones(self._tokens(record, self.frames), float(ends.max()))
+
+    def certain(self) -> list[Token]:
+        """The phones that all living paths share: no later frame can change them.
+
+        Of the last shared phone only the start is certain, so it is left out. An exact search
+        of order 3 or more keeps a path through every history and may never be certain.
+        """
+        paths = self._paths
+        alive = paths.alive[: paths.counts[0]]
+        living = paths.scores[alive] > -np.inf
+        tips = {int(record) for record in paths.records[alive][living]}
+        # Records are numbered in the order of time: the latest tip steps back until all meet.
+        while len(tips) > 1:
+            latest = max(tips)
+            tips.remove(latest)
+            tips.add(int(paths.history[latest, 2]))
+        shared = tips.pop() if tips else -1
+        if shared < 0:
+            return []
+        start, before = paths.history[shared, 1:].tolist()
+        return self._tokens(before, start)
+
+
+def check_scores(scores: np.ndarray, width: int) -> np.ndarray:
+    """Scores as the searches want them: they read memory by phone, so these are checked.
 
     Raises:
-        DataError: scores are NaN, or not as many a frame as the bigram has states.
-
-    References:
-        Viterbi 1967; Robinson, Hochberg & Renals 1996 for posteriors as scaled likelihoods.
+        DataError: scores are NaN, or not `width` a frame.
     """
-    length = max(states, min_frames)
-    scores = np.ascontiguousarray(log_likelihoods, np.float32)
-    width = len(bigram.initial) * states
     if scores.ndim != 2 or scores.shape[1] != width:
         raise DataError(
             f"expected scores of shape [T, {width}], got {list(scores.shape)}; the model and "
@@ -143,22 +348,44 @@ def decode_frames(
         )
     if np.isnan(scores).any():
         raise DataError("the model's scores hold NaN; train it again")
+    return np.ascontiguousarray(scores, np.float32)
+
+
+def decode_frames(
+    log_likelihoods: np.ndarray, network: Network, *, beam: float = np.inf
+) -> Phones:
+    """The most likely phone sequence of an utterance.
+
+    Args:
+        log_likelihoods: [T, V * states], scaled; state k of phone p at p * states + k.
+        network: the grammar and HMMs, weight and penalty applied.
+        beam: paths worse than the best by more than this, in nats, are given up; infinite
+            for an exact search.
+
+    Returns:
+        Tokens, and the score of their path (-inf, with one token, when T is too short for
+        any phone; no token when T is 0).
+
+    Raises:
+        DataError: scores are NaN, or not as many a frame as the network has states.
+
+    References:
+        Viterbi 1967; Robinson, Hochberg & Renals 1996 for posteriors as scaled likelihoods.
+    """
+    states = network.states
+    scores = check_scores(log_likelihoods, network.targets.shape[1] * states)
     if not len(scores):
-        return [], -np.inf
-    if len(scores) < length:
+        return Phones([], -np.inf)
+    if len(scores) < network.length:
         phone = int(scores.reshape(len(scores), -1, states).sum(axis=(0, 2)).argmax())
-        return [Token(phone, 0, len(scores))], -np.inf
-    path, begins, total = _search(
-        scores,
-        bigram.initial.astype(np.float32),
-        bigram.transition.astype(np.float32),
-        bigram.final.astype(np.float32),
-        length,
-        states,
-    )
-    starts = [0, *np.flatnonzero(begins).tolist(), len(path)]
-    tokens = [
-        Token(int(path[first]), first, end)
-        for first, end in zip(starts, starts[1:], strict=False)
-    ]
-    return tokens, float(total)
+        return Phones([Token(phone, 0, len(scores))], -np.inf)
+    search = Search(network, beam=beam)
+    search.hear(scores)
+    found = search.best()
+    if found is None:  # all paths that could end were given up, or none has a chance
+        search = Search(network)
+        search.hear(scores)
+        found = search.best()
+    if found is None:
+        raise DataError("every path has probability 0; train the model again")
+    return found

@@ -1,3 +1,6 @@
+import json
+import shutil
+import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -11,7 +14,7 @@ from pipeline.datadir.datadir import DataDir, write_datadir
 from pipeline.datadir.lang import Lang, write_lang
 from pipeline.datadir.phones import Fold, PhoneTable
 from pipeline.datadir.tables import read_table
-from pipeline.datadir.times import read_ctm
+from pipeline.datadir.times import read_ctm, read_textgrid
 from pipeline.decode import decode
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.lm import lm
@@ -30,17 +33,19 @@ class FakeRecogniser:
 
     def __init__(self, posteriors, *, objective="framewise", states=1):
         self.posteriors = posteriors
-        self.objective = objective
-        self.states_per_phone = states
-        self.phones = PHONES
         width = next(iter(posteriors.values())).shape[1]
-        self.log_priors = np.full(width, -np.log(width), np.float32)
-        self.features = SimpleNamespace(frame_shift_ms=10.0, frame_length_ms=25.0)
-        self.frontend = SimpleNamespace(skip=1)
+        self.recipe = SimpleNamespace(
+            phones=list(PHONES.symbols),
+            objective=objective,
+            states=states,
+            log_priors=[-np.log(width)] * width,
+            features=SimpleNamespace(frame_shift_ms=10.0, frame_length_ms=25.0),
+            frontend=SimpleNamespace(skip=1),
+        )
         self.runs = 0
 
     def check_data(self, path, phones):
-        if phones.symbols != self.phones.symbols:
+        if phones != PHONES:
             raise DataError("phone table differs")
 
     def inputs(self, data):
@@ -173,8 +178,94 @@ def test_posteriors_are_kept_on_request(recogniser):
         np.testing.assert_array_equal(stored[utt], recogniser.posteriors[utt])
 
 
-def test_ctc_is_greedy_and_has_nothing_to_tune(recogniser, capsys):
-    recogniser.objective = "ctc"
+def test_stored_posteriors_are_decoded_as_the_model_was(recogniser, tmp_path):
+    lm("dev", "lang/lm.arpa", lang="lang", order=3)
+    decode("exp/x", "test", "exp/x/decode_test", lang="lang", posteriors=True)
+    shutil.move(tmp_path / "exp/x/final.keras", tmp_path / "gone")
+    decode("exp/x/decode_test", "test", "again", lang="lang")
+    for name in ("hyp", "ctm", "settings.yaml"):
+        first = (tmp_path / "exp/x/decode_test" / name).read_text()
+        assert (tmp_path / "again" / name).read_text() == first
+    assert recogniser.runs == 1
+    with pytest.raises(ConfigError, match="is where the posteriors come from"):
+        store = "exp/x/decode_test"
+        decode(store, "test", f"{store}/", lang="lang", posteriors=True)
+
+
+def test_stored_posteriors_are_decoded_without_tensorflow(recogniser):
+    decode("exp/x", "test", "store", lang="lang", posteriors=True)
+    code = (
+        "import sys; from pipeline.decode import decode; "
+        "decode('store', 'test', 'again', lang='lang', nbest=2); "
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert read_table("again/hyp") == read_table("store/hyp")
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        ("utterance", "nothing of 1 utterances of test: s2-u2"),
+        ("phones", "other phones than the lang dir's"),
+        ("record", "posteriors.yaml: no such file; run keraldi decode --posteriors"),
+    ],
+)
+def test_stored_posteriors_of_something_else_are_refused(
+    recogniser, tmp_path, damage, message
+):
+    decode("exp/x", "test", "store", lang="lang", posteriors=True)
+    record = tmp_path / "store/posteriors.yaml"
+    if damage == "utterance":
+        index = tmp_path / "store/posteriors.scp"
+        index.write_text("".join(index.read_text().splitlines(True)[:-1]))
+    elif damage == "phones":
+        record.write_text(record.read_text().replace("- sil", "- pau"))
+    else:
+        record.unlink()
+    with pytest.raises(DataError, match=message):
+        decode("store", "test", "again", lang="lang")
+
+
+def test_every_form_of_hypotheses_is_written_and_removed(recogniser, tmp_path):
+    decode(
+        "exp/x",
+        "test",
+        "out",
+        lang="lang",
+        nbest=4,
+        formats=("textgrid", "jsonl"),
+        phone_posteriors=True,
+        exact=True,
+    )
+    hyp, marks = read_table("out/hyp"), read_ctm("out/ctm")
+    for line in (tmp_path / "out/nbest.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        several = record["nbest"]
+        assert " ".join(several[0]["phones"]) == hyp[record["utterance"]]
+        assert len({tuple(h["phones"]) for h in several}) == 4
+        assert several[0]["score"] >= several[3]["score"]
+        found = several[0]["starts"]
+        wanted = [mark.start for mark in marks[record["utterance"]]]
+        assert found == pytest.approx(wanted, abs=1e-4)
+    for line in (tmp_path / "out/phones.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        assert " ".join(p["phone"] for p in record["phones"]) == hyp[record["id"]]
+    for utt, found in marks.items():
+        grid = read_textgrid(f"out/textgrid/{utt}.TextGrid")
+        assert [m.phone for m in grid] == [m.phone for m in found]
+        assert grid[-1].end == pytest.approx(found[-1].end, abs=1e-3)
+    phones = ArchiveReader("out/phone_posteriors.scp")
+    np.testing.assert_array_equal(phones["s1-u1"], recogniser.posteriors["s1-u1"])
+    decode("exp/x", "test", "out", lang="lang")
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left == {"hyp", "ctm", "settings.yaml", ".stamps"}
+
+
+@pytest.fixture
+def ctc(recogniser):
+    """Posteriors of a CTC model, with which a phone is heard every third frame."""
+    recogniser.recipe.objective = "ctc"
     blank = len(PHONES)
     for utt, line in TEXT.items():
         scores = np.log(np.full((40, 4), 0.01, np.float32))
@@ -183,12 +274,35 @@ def test_ctc_is_greedy_and_has_nothing_to_tune(recogniser, capsys):
             scores[3 * place] = np.log(0.01)
             scores[3 * place, phone] = np.log(0.97)
         recogniser.posteriors[utt] = scores
-    decode("exp/x", "test", "exp/x/decode_test", lang="lang", tune=True)
+    return recogniser
+
+
+def test_greedy_ctc_has_nothing_to_tune(ctc, capsys):
+    decode("exp/x", "test", "exp/x/decode_test", lang="lang", tune=True, greedy=True)
     assert read_table("exp/x/decode_test/hyp") == TEXT
-    assert "greedy CTC has no settings to tune" in capsys.readouterr().err
+    assert "a greedy search has no settings to tune" in capsys.readouterr().err
     settings = load("exp/x/decode_test/settings.yaml", DecodeSettings)
-    assert settings.describe() == "greedy CTC, nothing to tune"
+    assert settings.describe() == "best output of every frame, nothing to tune"
     assert not settings.tuned_on_itself
+
+
+def test_ctc_is_searched_with_an_ngram_and_tuned(ctc):
+    lm("dev", "lang/lm.arpa", lang="lang", order=3)
+    decode("exp/x", "dev", "exp/x/decode_dev", lang="lang", tune=True)
+    assert read_table("exp/x/decode_dev/hyp") == TEXT
+    settings = load("exp/x/decode_dev/settings.yaml", DecodeSettings)
+    assert (settings.search, settings.grammar) == ("prefix beam", "lang/lm.arpa")
+    assert settings.tuned_on == "dev"
+    starts = [mark.start for mark in read_ctm("exp/x/decode_dev/ctm")["s1-u1"]]
+    # Phones in frames 0, 3, 6, 9: borders 7.5 ms + 10 ms * frame.
+    assert starts == pytest.approx([0.0, 0.0375, 0.0675, 0.0975])
+
+
+def test_the_lang_dirs_ngram_can_be_left_out(recogniser, capsys):
+    lm("dev", "lang/lm.arpa", lang="lang")
+    decode("exp/x", "test", "out", lang="lang", arpa="none")
+    assert load("out/settings.yaml", DecodeSettings).grammar is None
+    assert "without a language model" in capsys.readouterr().err
 
 
 def test_a_failed_run_leaves_the_old_hypotheses(recogniser):
@@ -234,6 +348,10 @@ def test_tuning_needs_transcripts_of_all(recogniser, tmp_path):
         ({"settings": "s.yaml", "tune": True}, "leave out --tune"),
         ({"settings": "s.yaml", "lm_weight": 1.0}, "leave out --lm-weight"),
         ({"settings": "absent.yaml"}, "absent.yaml: no such file"),
+        ({"settings": "s.yaml", "exact": True}, "leave out --exact"),
+        ({"beam": 5.0, "exact": True}, "leave out --beam or --exact"),
+        ({"nbest": -1}, "--nbest: expected 0 or more, got -1"),
+        ({"nbest": 3, "greedy": True}, "--nbest: a greedy search finds one"),
         ({"arpa": "absent.arpa"}, "absent.arpa: no such file.*keraldi lm"),
     ],
 )

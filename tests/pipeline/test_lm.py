@@ -6,7 +6,7 @@ from pipeline.datadir.lang import Lang, write_lang
 from pipeline.datadir.lexicon import Lexicon
 from pipeline.datadir.phones import Fold, PhoneTable
 from pipeline.decoding.arpa import read_arpa
-from pipeline.decoding.ngram import train_ngram
+from pipeline.decoding.smoothing import train_ngram
 from pipeline.lm import lm, sentences_of
 
 
@@ -24,11 +24,14 @@ def corpus(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.parametrize("smoothing", ["witten-bell", "kneser-ney"])
 @pytest.mark.parametrize("order", [1, 2, 3])
-def test_transcripts_become_phones_become_a_model(corpus, order):
-    lm("train", "lang/lm.arpa", lang="lang", order=order)
+def test_transcripts_become_phones_become_a_model(corpus, order, smoothing):
+    lm("train", "lang/lm.arpa", lang="lang", order=order, smoothing=smoothing)
     phones = ["w ah n t uw".split(), "t uw ah n".split()]
-    wanted = train_ngram(phones, order=order, symbols="ah n t uw w".split())
+    wanted = train_ngram(
+        phones, order=order, symbols="ah n t uw w".split(), smoothing=smoothing
+    )
     found = read_arpa("lang/lm.arpa")
     assert found.order == order
     assert found.log10_probs == pytest.approx(wanted.log10_probs, abs=1e-7)

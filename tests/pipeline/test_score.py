@@ -53,7 +53,7 @@ def test_the_first_line_is_the_headline_and_the_protocol_follows(folder):
         "fold: 5->3 phones, q deleted, repeats not merged; 10 reference tokens in 3 utterances",
         "alignment: fewest errors (jiwer)",
         "decoding: Viterbi, lm.arpa, lm_weight 1, insertion_penalty 0, acoustic_scale 1, "
-        "prior_scale 1, min_frames 1; tuned on dev",
+        "prior_scale 1, min_frames 1, beam 15; tuned on dev",
     ]
 
 

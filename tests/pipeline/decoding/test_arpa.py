@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from features.errors import DataError
 from pipeline.decoding.arpa import read_arpa, write_arpa
-from pipeline.decoding.ngram import END, START, train_ngram
+from pipeline.decoding.ngram import END, START
+from pipeline.decoding.smoothing import train_ngram
 
 SEVEN_DECIMALS = 3e-7 * math.log(10.0)  # three rounded values in a back-off chain
 

@@ -4,19 +4,32 @@ import pytest
 from features.errors import DataError
 from pipeline.datadir.phones import PhoneTable
 from pipeline.datadir.times import PhoneInterval, frame_labels
-from pipeline.decoding.decoder import Clock, Decoder
-from pipeline.decoding.ngram import flat_bigram
+from pipeline.decoding.decoder import Decoder
+from pipeline.decoding.grammar import flat_grammar, make_grammar
+from pipeline.decoding.outputs import Clock, OutputLayer
 from pipeline.decoding.settings import DecodeSettings
+from pipeline.decoding.smoothing import train_ngram
 from pipeline.decoding.tokens import Token
 
-PHONES = PhoneTable(("a", "b", "sil"))
-CLOCK = Clock(frame_shift=0.01, frame_length=0.025, skip=1)
+PHONES = ("a", "b", "sil")
 EXACT = 1e-9  # a few float64 operations on times below a second
 
 
-def decoder(*, log_priors=None, states=1, ctc=False):
+def outputs(*, log_priors=None, states=1, ctc=False):
     priors = np.zeros(len(PHONES) * states) if log_priors is None else log_priors
-    return Decoder(PHONES, flat_bigram(len(PHONES)), priors, states, ctc)
+    return OutputLayer(
+        phones=list(PHONES),
+        objective="ctc" if ctc else "framewise",
+        states=states,
+        log_priors=[] if ctc else priors.tolist(),
+        frame_shift=0.01,
+        frame_length=0.025,
+        skip=1,
+    )
+
+
+def decoder(grammar=None, **layer):
+    return Decoder(outputs(**layer), grammar or flat_grammar(len(PHONES)))
 
 
 def certain(labels, width):
@@ -45,10 +58,10 @@ def test_times_to_labels_and_back_are_off_by_less_than_half_a_frame():
     labels = frame_labels(
         marks, num_frames=frames, frame_shift=0.01, frame_length=0.025
     )
-    posteriors = certain(PHONES.indices(labels), 3)
+    posteriors = certain(PhoneTable(PHONES).indices(labels), 3)
     search = decoder()
     tokens = search.decode(posteriors, DecodeSettings())
-    found = search.intervals(tokens, posteriors, CLOCK, 0.309)
+    found = search.intervals(tokens, posteriors, 0.309)
     assert [m.phone for m in found] == ["sil", "a", "b"]
     for mark, wanted in zip(found, marks, strict=True):
         assert mark.start == pytest.approx(wanted.start, abs=0.005 + EXACT)
@@ -79,10 +92,65 @@ def test_the_acoustic_scale_weighs_against_the_penalty():
     assert len(decoder().decode(posteriors, weak)) == 1
 
 
-def test_ctc_is_decoded_greedily():
+@pytest.mark.parametrize("greedy", [False, True])
+def test_ctc_gives_phones_where_they_are_heard(greedy):
     posteriors = certain([3, 0, 0, 3, 1], 4)
-    tokens = decoder(ctc=True).decode(posteriors, DecodeSettings())
+    tokens = decoder(ctc=True).decode(posteriors, DecodeSettings(greedy=greedy))
     assert tokens == [Token(0, 1, 3), Token(1, 4, 5)]
+
+
+def test_a_greedy_search_heeds_no_weight():
+    posteriors = certain([0, 1, 0, 1], 3)
+    greedy = DecodeSettings(insertion_penalty=99.0, greedy=True)
+    assert len(decoder().decode(posteriors, greedy)) == 4
+
+
+@pytest.mark.parametrize("ctc", [False, True])
+def test_the_grammar_decides_between_phones_that_sound_alike(ctc):
+    model = train_ngram([["a", "sil", "b"]] * 9, order=3, symbols=PHONES)
+    grammar = make_grammar(model, PhoneTable(PHONES))
+    probs = np.array([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8], [0.46, 0.44, 0.1]])
+    if ctc:
+        probs = np.concatenate([probs * 0.99, np.full((3, 1), 0.01)], axis=1)
+    search = decoder(grammar, ctc=ctc)
+    posteriors = np.log(probs).astype(np.float32)
+
+    def heard(weight):
+        found = search.decode(posteriors, DecodeSettings(lm_weight=weight))
+        return [token.phone for token in found]
+
+    assert heard(0.0) == [0, 2, 0]
+    assert heard(1.0) == [0, 2, 1]
+
+
+@pytest.mark.parametrize("ctc", [False, True])
+def test_scores_of_the_best_are_the_sum_of_their_parts(ctc):
+    model = train_ngram([["a", "b"], ["b", "sil"]], order=2, symbols=PHONES)
+    grammar = make_grammar(model, PhoneTable(PHONES))
+    posteriors = certain([0, 0, 1, 1, 2], 4 if ctc else 3)
+    settings = DecodeSettings(lm_weight=2.0, insertion_penalty=0.5)
+    search = decoder(grammar, ctc=ctc)
+    found = search.nbest(posteriors, settings, count=5)
+    assert len(found) == 5
+    assert found[0].tokens == search.decode(posteriors, settings)
+    scores = [hypothesis.score for hypothesis in found]
+    assert scores == sorted(scores, reverse=True)
+    for hypothesis in found:
+        phones = [PHONES[token.phone] for token in hypothesis.tokens]
+        history, lm = ("<s>",), 0.0
+        for phone in (*phones, "</s>"):
+            lm += model.log_prob(history, phone)
+            history = (*history, phone)
+        assert hypothesis.lm == pytest.approx(lm)
+        whole = hypothesis.acoustic + 2.0 * lm - 0.5 * len(phones)
+        assert hypothesis.score == pytest.approx(whole)
+
+
+def test_posteriors_of_phones_add_up_their_states():
+    posteriors = np.log(np.array([[0.1, 0.2, 0.3, 0.1, 0.1, 0.2]]))
+    found = outputs(states=2).phone_posteriors(posteriors)
+    assert found.dtype == np.float32
+    assert np.exp(found) == pytest.approx(np.array([[0.3, 0.4, 0.3]]), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -95,4 +163,4 @@ def test_ctc_is_decoded_greedily():
 )
 def test_posteriors_of_another_model_are_refused(matrix, ctc, message):
     with pytest.raises(DataError, match=message):
-        decoder(ctc=ctc).check("u1", matrix)
+        outputs(ctc=ctc).check("u1", matrix)

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import DataError
-from pipeline.decoding.forced import align_ctc, align_transcript
+from pipeline.decoding.forced import align_ctc, align_transcript, locate_ctc
+from pipeline.decoding.tokens import Token
 
 FLOAT32_SUM = 1e-4  # sums of up to 9 float32 terms of size 3
 
@@ -125,6 +126,18 @@ def test_ctc_alignment_follows_the_best_path(phones, seed):
         for time in range(frames)
     ]
     assert labels.tolist() == wanted
+
+    runs = [(k, len(list(g))) for k, g in itertools.groupby(best)]
+    ends = np.cumsum([length for _, length in runs]).tolist()
+    assert locate_ctc(scores, phones) == [
+        Token(label, end - length, end)
+        for (label, length), end in zip(runs, ends, strict=True)
+        if label != blank
+    ]
+
+
+def test_no_phones_are_nowhere():
+    assert locate_ctc(np.zeros((3, 3)), []) == []
 
 
 def test_ctc_blanks_go_half_to_each_side():

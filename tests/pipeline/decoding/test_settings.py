@@ -25,6 +25,8 @@ def test_writing_and_reading_keep_the_settings(tmp_path):
         ({"lm_weight": -1.0}, "lm_weight: .*got -1.0"),
         ({"acoustic_scale": 0.0}, "acoustic_scale: .*got 0.0"),
         ({"min_frames": 0}, "min_frames: .*got 0"),
+        ({"beam": 0.0}, "beam: .*got 0.0"),
+        ({"prefixes": 0}, "prefixes: .*got 0"),
     ],
 )
 def test_wrong_settings_are_named(values, message):
@@ -49,18 +51,39 @@ def test_a_set_that_was_tuned_on_is_known(tuned_on, decoded, itself):
 @pytest.mark.parametrize(
     "settings, wanted",
     [
-        (DecodeSettings(search="greedy ctc"), "greedy CTC, nothing to tune"),
         (
-            DecodeSettings(search="viterbi", lm_weight=2.0),
+            DecodeSettings(search="greedy"),
+            "best output of every frame, nothing to tune",
+        ),
+        (
+            DecodeSettings(search="viterbi", lm_weight=2.0, beam=None),
             "Viterbi, no language model, lm_weight 2, insertion_penalty 0, "
-            "acoustic_scale 1, prior_scale 1, min_frames 1; given, not tuned",
+            "acoustic_scale 1, prior_scale 1, min_frames 1, exact; given, not tuned",
         ),
         (
             DecodeSettings(search="viterbi", grammar="lm.arpa", tuned_on="data/dev"),
             "Viterbi, lm.arpa, lm_weight 1, insertion_penalty 0, acoustic_scale 1, "
-            "prior_scale 1, min_frames 1; tuned on data/dev",
+            "prior_scale 1, min_frames 1, beam 15; tuned on data/dev",
+        ),
+        (
+            DecodeSettings(search="prefix beam", grammar="lm.arpa", prefixes=8),
+            "CTC beam of 8, lm.arpa, lm_weight 1, insertion_penalty 0, acoustic_scale 1; "
+            "given, not tuned",
         ),
     ],
 )
 def test_the_protocol_line(settings, wanted):
     assert settings.describe() == wanted
+
+
+@pytest.mark.parametrize(
+    "greedy, ctc, wanted",
+    [
+        (False, False, "viterbi"),
+        (False, True, "prefix beam"),
+        (True, False, "greedy"),
+        (True, True, "greedy"),
+    ],
+)
+def test_how_phones_are_found(greedy, ctc, wanted):
+    assert DecodeSettings(greedy=greedy).search_of(ctc=ctc) == wanted

@@ -4,22 +4,50 @@ import numpy as np
 import pytest
 
 from features.errors import DataError
+from pipeline.datadir.phones import PhoneTable
+from pipeline.decoding.grammar import Grammar, Places, flat_grammar, make_grammar
+from pipeline.decoding.smoothing import train_ngram
 from pipeline.decoding.tokens import Token
-from pipeline.decoding.viterbi import PhoneBigram, decode_frames
+from pipeline.decoding.viterbi import Phones, Search, decode_frames, make_network
 
 FLOAT32_SUM = 1e-4  # sums of up to 6 float32 terms of size 3
 
 
-def random_bigram(rng, phones):
-    logs = np.log(rng.dirichlet(np.ones(phones + 1), phones))
-    initial = np.log(rng.dirichlet(np.ones(phones)))
-    return PhoneBigram(initial, logs[:, :-1], logs[:, -1])
+def grammar_of(rng, phones, order=2):
+    """An n-gram of random sentences over phones 0, 1, …: as a grammar, and as trained."""
+    symbols = tuple("abcdef"[:phones])
+    sentences = [
+        [symbols[k] for k in rng.integers(phones, size=rng.integers(1, 6))]
+        for _ in range(12)
+    ]
+    model = train_ngram(sentences, order=order, symbols=symbols)
+    return make_grammar(model, PhoneTable(symbols)), model
 
 
-def bigram_score(bigram, phones, weight, penalty):
-    links = sum(bigram.transition[a, b] for a, b in itertools.pairwise(phones))
-    total = bigram.initial[phones[0]] + links + bigram.final[phones[-1]]
+def model_score(model, phones, weight, penalty):
+    """The score of a sequence by the n-gram's own probabilities."""
+    history, total = ("<s>",), 0.0
+    for symbol in (*("abcdef"[phone] for phone in phones), "</s>"):
+        total += model.log_prob(history, symbol)
+        history = (*history, symbol)
     return weight * total - penalty * len(phones)
+
+
+def network_of(transition, *, initial=(0.0, 0.0), final=(0.0, 0.0), **hmm):
+    """A bigram over some phones from its matrices."""
+    following = np.tile(np.arange(len(final), dtype=np.int32), (len(final) + 1, 1))
+    grammar = Grammar(
+        len(final),
+        following,
+        np.vstack([transition, [initial]]),
+        np.array([*final, 0.0]),
+        Places.of(following),
+    )
+    return make_network(grammar, **hmm)
+
+
+def flat_network(**hmm):
+    return make_network(flat_grammar(2), **hmm)
 
 
 def tokens_score(scores, tokens, best_of_sequence, states, min_frames):
@@ -32,7 +60,7 @@ def tokens_score(scores, tokens, best_of_sequence, states, min_frames):
     )
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed, order", [(0, 1), (1, 2), (2, 3), (3, 4)])
 @pytest.mark.parametrize("weight, penalty", [(1.0, 0.0), (2.5, 1.0), (0.0, -1.0)])
 @pytest.mark.parametrize(
     "phones, states, min_frames, frames",
@@ -46,68 +74,105 @@ def tokens_score(scores, tokens, best_of_sequence, states, min_frames):
     ],
 )
 def test_decoding_is_the_best_of_all_sequences(
-    best_of_sequence, phones, states, min_frames, frames, weight, penalty, seed
+    best_of_sequence, phones, states, min_frames, frames, weight, penalty, seed, order
 ):
     rng = np.random.default_rng(seed)
     scores = rng.normal(size=(frames, phones * states)).astype(np.float32)
-    bigram = random_bigram(rng, phones)
+    grammar, model = grammar_of(rng, phones, order)
     longest = frames // max(states, min_frames)
     wanted = max(
         best_of_sequence(scores, sequence, states=states, min_frames=min_frames)
-        + bigram_score(bigram, sequence, weight, penalty)
+        + model_score(model, sequence, weight, penalty)
         for count in range(1, longest + 1)
         for sequence in itertools.product(range(phones), repeat=count)
     )
-
-    tokens, score = decode_frames(
-        scores,
-        states=states,
-        bigram=bigram.scaled(weight, penalty),
-        min_frames=min_frames,
+    network = make_network(
+        grammar.weighted(weight, penalty), states=states, min_frames=min_frames
     )
+    found = decode_frames(scores, network)
+    tokens, score = found.tokens, found.score
 
-    found = [token.phone for token in tokens]
     again = tokens_score(scores, tokens, best_of_sequence, states, min_frames)
+    again += model_score(model, [token.phone for token in tokens], weight, penalty)
     assert score == pytest.approx(wanted, abs=FLOAT32_SUM)
-    assert again + bigram_score(bigram, found, weight, penalty) == pytest.approx(
-        wanted, abs=FLOAT32_SUM
-    )
+    assert again == pytest.approx(wanted, abs=FLOAT32_SUM)
     assert [t.start for t in tokens[1:]] == [t.end for t in tokens[:-1]]
     assert (tokens[0].start, tokens[-1].end) == (0, frames)
 
 
 def test_a_phone_may_follow_itself():
     scores = np.zeros((4, 2), np.float32)
-    transition = np.array([[2.0, -9.0], [-9.0, -9.0]])
-    bigram = PhoneBigram(np.array([0.0, -9.0]), transition, np.zeros(2))
-    tokens, score = decode_frames(scores, states=1, bigram=bigram, min_frames=2)
-    assert tokens == [Token(0, 0, 2), Token(0, 2, 4)]
-    assert score == pytest.approx(2.0)
+    network = network_of([[2.0, -9.0], [-9.0, -9.0]], initial=(0.0, -9.0), min_frames=2)
+    found = decode_frames(scores, network)
+    assert found.tokens == [Token(0, 0, 2), Token(0, 2, 4)]
+    assert found.score == pytest.approx(2.0)
+
+
+def noisy_scores(rng, frames, phones):
+    """Scores in which a phone stands out for some frames at a time."""
+    labels = np.repeat(rng.integers(phones, size=frames), 4)[:frames]
+    scores = rng.normal(size=(frames, phones))
+    scores[np.arange(frames), labels] += 4.0
+    return (scores - np.logaddexp.reduce(scores, axis=1)[:, None]).astype(np.float32)
 
 
 def test_higher_penalties_never_give_more_phones():
     rng = np.random.default_rng(5)
     scores = rng.normal(size=(200, 6)).astype(np.float32)
-    bigram = random_bigram(rng, 6)
+    grammar, _ = grammar_of(rng, 6)
     counts = [
-        len(decode_frames(scores, states=1, bigram=bigram.scaled(1.0, penalty))[0])
+        len(decode_frames(scores, make_network(grammar.weighted(1.0, penalty))).tokens)
         for penalty in (-2.0, 0.0, 1.0, 3.0, 9.0)
     ]
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > counts[-1]
 
 
+@pytest.mark.parametrize("order", [2, 4])
+def test_a_wide_beam_finds_what_an_exact_search_finds(order):
+    rng = np.random.default_rng(order)
+    scores = noisy_scores(rng, 300, 6)
+    network = make_network(grammar_of(rng, 6, order)[0], min_frames=2)
+    exact = decode_frames(scores, network)
+    assert decode_frames(scores, network, beam=12.0) == exact
+    narrow = decode_frames(scores, network, beam=0.5)
+    assert narrow.score < exact.score
+    assert narrow.tokens[-1].end == 300
+
+
+def test_a_beam_that_loses_every_ending_gives_way_to_an_exact_search():
+    # Until the last frame phone 0 is far better, but it must last four frames to end.
+    scores = np.array([[0.0, -3.0]] * 4 + [[-90.0, 0.0]] * 3, np.float32)
+    network = flat_network(min_frames=4)
+    assert decode_frames(scores, network, beam=0.1) == decode_frames(scores, network)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_hearing_in_pieces_is_hearing_at_once(size):
+    rng = np.random.default_rng(size)
+    scores = noisy_scores(rng, 200, 6)
+    network = make_network(grammar_of(rng, 6, 3)[0], min_frames=2)
+    wanted = decode_frames(scores, network, beam=12.0)
+    search = Search(network, beam=12.0)
+    said: list[Token] = []
+    for start in range(0, len(scores), size):
+        search.hear(scores[start : start + size])
+        certain = search.certain()
+        assert certain[: len(said)] == said
+        said = certain
+    assert search.best() == wanted
+    assert said == wanted.tokens[: len(said)]
+    assert len(said) > len(wanted.tokens) // 2
+
+
 def test_too_few_frames_for_any_phone_give_the_likeliest_one():
     scores = np.array([[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]], np.float32)
-    bigram = PhoneBigram(np.zeros(2), np.zeros((2, 2)), np.zeros(2))
-    tokens, score = decode_frames(scores, states=3, bigram=bigram)
-    assert tokens == [Token(1, 0, 1)]
-    assert score == -np.inf
+    found = decode_frames(scores, flat_network(states=3))
+    assert found == Phones([Token(1, 0, 1)], -np.inf)
 
 
 def test_no_frames_give_no_phones():
-    bigram = PhoneBigram(np.zeros(2), np.zeros((2, 2)), np.zeros(2))
-    assert decode_frames(np.zeros((0, 2)), states=1, bigram=bigram)[0] == []
+    assert decode_frames(np.zeros((0, 2)), flat_network()).tokens == []
 
 
 @pytest.mark.parametrize(
@@ -115,9 +180,9 @@ def test_no_frames_give_no_phones():
     [
         (np.zeros((4, 3)), r"shape \[T, 2\], got \[4, 3\]"),
         (np.full((4, 2), np.nan), "NaN"),
+        (np.full((4, 2), -np.inf), "probability 0"),
     ],
 )
 def test_scores_that_cannot_be_decoded_are_refused(scores, message):
-    bigram = PhoneBigram(np.zeros(2), np.zeros((2, 2)), np.zeros(2))
     with pytest.raises(DataError, match=message):
-        decode_frames(scores, states=1, bigram=bigram)
+        decode_frames(scores, flat_network())
