@@ -1,11 +1,16 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from features.temporaries import (
+    recover,
+    replace_folder,
+    temporary_file,
+    temporary_folder,
+)
 
 
 def _settle(temporary: Path, final: Path) -> None:
@@ -19,35 +24,37 @@ def _settle(temporary: Path, final: Path) -> None:
 
 
 @contextmanager
+def _named(final: Path) -> Iterator[None]:
+    """Names the final path in errors that name none, or a temporary one beside it."""
+    try:
+        yield
+    except OSError as error:
+        name = os.fsdecode(error.filename) if error.filename else ""
+        if not name or name.startswith(str(final.parent / f".{final.stem}.")):
+            error.filename, error.filename2 = str(final), None
+        raise
+
+
+@contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary name beside `path`; renames it to `path` when the block ends well.
 
     The suffix of `path` is kept (writers choose a format by it). On any exception the
-    temporary file is removed and an older `path` stays as it was.
+    temporary file is removed and an older `path` stays as it was. What a killed process
+    left of the same file is swept.
 
     Args:
         path: the final name; its folder is made when absent.
 
     Yields:
-        The name to write to; the block must create it.
+        The name to write to; the block must fill it and must not replace it.
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(
-        dir=final.parent, prefix=f".{final.stem}.", suffix=f".tmp{final.suffix}"
-    )
-    os.close(descriptor)
-    temporary = Path(name)
-    # mkstemp makes files private; the finished file gets what `open` would have given.
-    umask = os.umask(0)
-    os.umask(umask)
-    temporary.chmod(0o666 & ~umask)
-    try:
+    recover(final)
+    with _named(final), temporary_file(final) as temporary:
         yield temporary
         _settle(temporary, final)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -60,6 +67,10 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary folder beside `path`; it replaces `path` when the block ends well.
 
+    What a killed process left of the same folder is swept; one that was killed while it put
+    the new folder in the old one's place leaves the old one under another name, until the
+    next `atomic_folder` or `recover` gives it its name back.
+
     Args:
         path: the final folder; an older one is removed only once the new one is complete.
 
@@ -68,19 +79,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.tmp"))
-    temporary.chmod(0o755)
-    try:
+    recover(final)
+    with _named(final), temporary_folder(final) as temporary:
         yield temporary
-        if final.exists():
-            retired = Path(
-                tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.old")
-            )
-            os.replace(final, retired / final.name)
-            os.replace(temporary, final)
-            shutil.rmtree(retired)
-        else:
-            os.replace(temporary, final)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        replace_folder(temporary, final)

@@ -13,12 +13,31 @@ from typing import Any, TypeVar
 
 from features.errors import DataError, KeraldiError
 from features.files import write_text
+from features.temporaries import recover
 
 T = TypeVar("T")
 
 _HASHED_BYTES = (
     1 << 26
 )  # larger files are known by size and time: hashing would cost minutes
+_FULL = "disk full; free some space and run again"
+_DENIED = "permission denied; change its permissions, or work in a folder of yours"
+_MENDS = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.EROFS: "on a read-only file system; write somewhere else",
+    errno.ENOENT: "no such file or folder; check the path",
+    errno.ENOTDIR: "a file, or below a file, where a folder must be; choose another name",
+    errno.EISDIR: "a folder, where a file must be; give a file's name, or remove it",
+    errno.EEXIST: "a file, where a folder must be; choose another name, or remove it",
+    errno.ENOTEMPTY: "something was put here meanwhile; run again",
+    errno.ENAMETOOLONG: "name too long; use shorter names",
+    errno.ELOOP: "links in a circle; mend them",
+    errno.EIO: "the disk failed to read or write; check it, and run again",
+    errno.EMFILE: "too many open files; raise the limit (ulimit -n), or lower --nj",
+}
 _PLAIN_LINES = 10  # progress lines a loop leaves in a log file
 
 
@@ -154,6 +173,14 @@ def progress(items: Iterable[T], *, total: int, label: str) -> Iterator[T]:
             note(f"{label}: {count} of {total}, {time.monotonic() - began:.1f} s")
 
 
+def _told(error: OSError) -> str:
+    """One line on what the system refused: place, reason and mend."""
+    place = os.fsdecode(error.filename) if error.filename else os.getcwd()
+    if error.errno in _MENDS:
+        return f"{place}: {_MENDS[error.errno]}"
+    return f"{place}: {os.strerror(error.errno or 0).lower()}; mend that and run again"
+
+
 def _end(message: str, status: int) -> int:
     note(message)
     return status
@@ -168,7 +195,8 @@ def guarded(name: str, call: Callable[[], object]) -> int:
 
     Returns:
         0 when all that was asked for is there, or the status that the stage returned; 2
-        after a user's mistake, told in one message without a traceback; 130 when
+        after a user's mistake or what the system refused (a full disk, no permission), told
+        in one message without a traceback; 1 when nobody reads the output; 130 when
         interrupted. Other exceptions pass through: they are bugs of ours and keep their
         traceback.
     """
@@ -176,16 +204,14 @@ def guarded(name: str, call: Callable[[], object]) -> int:
         status = call()
     except KeraldiError as error:
         return _end(f"keraldi {name}: error: {error}", 2)
+    except BrokenPipeError:
+        # Whoever read the output wants no more of it: `keraldi results | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            place = error.filename or os.getcwd()
-            return _end(
-                f"keraldi {name}: error: {place}: disk full; free some space and re-run",
-                2,
-            )
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
-            return _end(f"keraldi {name}: error: {error.filename}: {error.strerror}", 2)
-        raise
+        if error.errno is None:
+            raise
+        return _end(f"keraldi {name}: error: {_told(error)}", 2)
     except KeyboardInterrupt:
         return _end(
             f"keraldi {name}: interrupted; the same command goes on from here", 130
@@ -199,6 +225,8 @@ def require(*paths: str | Path, mend: str) -> None:
     Raises:
         DataError: lists every absent one, and the `mend`.
     """
+    for path in paths:
+        recover(path)
     absent = [path for path in paths if not Path(path).exists()]
     if absent:
         raise DataError.of(f"{path}: no such file or folder; {mend}" for path in absent)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import DataError
+from features.temporaries import recover
 from pipeline.datadir.tables import read_table, write_table
 
 
@@ -97,6 +98,7 @@ def read_datadir(path: str | Path) -> DataDir:
         DataError: `wav.scp` or `utt2spk` is missing, or a line is not of its table's form.
     """
     place = Path(path)
+    recover(place)
 
     def optional(name: str) -> dict[str, str] | None:
         return read_table(place / name) if (place / name).exists() else None

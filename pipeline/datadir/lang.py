@@ -6,6 +6,7 @@ from pathlib import Path
 
 from features.errors import DataError
 from features.files import write_text
+from features.temporaries import recover
 from pipeline.datadir.lexicon import (
     Lexicon,
     Pronunciation,
@@ -88,6 +89,7 @@ def read_lang(folder: str | Path) -> Lang:
         DataError: a file is missing or wrong, or names a phone that `phones.txt` lacks.
     """
     place = Path(folder)
+    recover(place)
     phones = read_phones(place / "phones.txt")
     fold = read_fold(place / "fold.map")
     lexicon = (

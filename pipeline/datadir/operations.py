@@ -8,6 +8,7 @@ from typing import Any
 
 from features.errors import ConfigError, DataError
 from features.files import atomic_folder
+from features.temporaries import recover
 from pipeline.datadir.datadir import DataDir, read_datadir, restrict, write_datadir
 from pipeline.datadir.tables import read_lines, read_table, write_table
 
@@ -33,6 +34,7 @@ _MARK = ".keraldi-data"  # stands in data dirs that were made here, and may be m
 def _check_target(out: str | Path) -> None:
     """Refuses to replace a folder that these operations did not make."""
     path = Path(out)
+    recover(path)
     if path.exists() and not (path / _MARK).exists():
         raise DataError(
             f"{path} exists and was not made by keraldi data; choose another name or remove it"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from features.errors import DataError
+from features.temporaries import recover
 from pipeline.datadir.lang import Lang
 from pipeline.datadir.times import read_ctm
 
@@ -355,6 +356,7 @@ def check_datadir(path: str | Path, *, lang: Lang | None = None) -> list[str]:
     Raises:
         DataError: lists all faults, each with file, line and mend.
     """
+    recover(path)
     if not Path(path).is_dir():
         raise DataError(f"{path}: no such folder; run keraldi prepare")
     validator = Validator(path, lang)

@@ -6,7 +6,6 @@ import pytest
 
 from features.archive import ArchiveReader, ArchiveWriter, read_scp
 from features.errors import DataError
-from features.files import atomic_file, atomic_folder
 
 MATRIX = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
 
@@ -87,18 +86,3 @@ def test_a_wrong_index_is_told(text, message, tmp_path):
     (tmp_path / "a.scp").write_text(text)
     with pytest.raises(DataError, match=message):
         read_scp(tmp_path / "a.scp")
-
-
-def test_files_and_folders_are_whole_or_absent(tmp_path):
-    (tmp_path / "file").write_text("old")
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "old").write_text("old")
-    for make, name in ((atomic_file, "file"), (atomic_folder, "folder")):
-        with pytest.raises(ZeroDivisionError), make(tmp_path / name):
-            1 / 0
-    assert (tmp_path / "file").read_text() == "old"
-    assert (tmp_path / "folder" / "old").read_text() == "old"
-    with atomic_folder(tmp_path / "folder") as folder:
-        (folder / "new").write_text("new")
-    assert [p.name for p in (tmp_path / "folder").iterdir()] == ["new"]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]

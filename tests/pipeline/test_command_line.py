@@ -1,5 +1,7 @@
 """The command line: cheap to start, both spellings, mistakes met with status 2."""
 
+import errno
+import os
 import subprocess
 import sys
 
@@ -76,6 +78,43 @@ def test_only_mistakes_of_the_users_lose_their_traceback(capsys):
     assert "keraldi stage: error: data/x:3: wrong; mend it" in capsys.readouterr().err
     with pytest.raises(KeyError, match="ours"):
         guarded("stage", bug)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "", "exp/a"), "exp/a: disk full; free some space"),
+        (OSError(errno.ENOTDIR, "", "exp/a"), "exp/a: a file, or below a file, where"),
+        (
+            OSError(errno.EEXIST, "", "exp/a"),
+            "exp/a: a file, where a folder must be; choose",
+        ),
+        (OSError(errno.EISDIR, "", b"exp/a"), "exp/a: a folder, where a file must be"),
+        (OSError(errno.EIO, ""), f"{os.getcwd()}: the disk failed to read or write"),
+        (OSError(errno.EACCES, "", "exp/a"), "exp/a: permission denied; change"),
+        (OSError(errno.EROFS, "", "exp/a"), "exp/a: on a read-only file system; write"),
+        (OSError(errno.ESTALE, "", "exp/a"), "exp/a: stale file handle; mend that"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(error, message, capsys):
+    def refused():
+        raise error
+
+    assert guarded("stage", refused) == 2
+    assert capsys.readouterr().err.startswith(f"keraldi stage: error: {message}")
+
+
+def test_nobody_has_to_read_the_whole_output():
+    command = "import sys; from pipeline.stage import guarded;" + (
+        "sys.exit(guarded('x', lambda: [print('a', flush=True) for _ in range(10**6)]))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
 
 
 def test_stamps_know_settings_inputs_and_outputs(tmp_path):
