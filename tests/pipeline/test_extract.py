@@ -162,7 +162,9 @@ def test_a_full_disk_is_told(data, capsys):
     full = OSError(errno.ENOSPC, "No space left on device", str(data / "feats.ark"))
     with patch("features.archive.kaldiio.save_ark", side_effect=full):
         assert extract(data) == 2
-    assert "feats.ark: disk full; free some space and run again" in capsys.readouterr().err
+    assert (
+        "feats.ark: disk full; free some space and run again" in capsys.readouterr().err
+    )
     assert not (data / "feats.ark").exists()
 
 
