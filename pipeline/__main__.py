@@ -22,6 +22,11 @@ STAGES = (
     ),
     ("lm", "pipeline.lm:lm", "training transcripts -> phone n-gram (ARPA)"),
     (
+        "perplexity",
+        "pipeline.perplexity:perplexity",
+        "how well a phone n-gram foretells transcripts",
+    ),
+    (
         "align",
         "pipeline.align:align",
         "one label a frame: from times, flat start or a model",
@@ -32,6 +37,11 @@ STAGES = (
         "features and alignments -> a recurrent acoustic model",
     ),
     ("decode", "pipeline.decode:decode", "features and a model -> phone sequences"),
+    (
+        "combine",
+        "pipeline.combine:combine",
+        "posteriors of several models, or votes among their hypotheses",
+    ),
     (
         "transcribe",
         "pipeline.transcribe:transcribe",

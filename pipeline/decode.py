@@ -85,6 +85,7 @@ def _told(
         search=settings.search_of(ctc=layer.ctc),
         grammar=None if grammar is None or settings.greedy else str(grammar),
         decoded=layer.decoded,
+        posteriors=layer.made,
     )
     if tuning and settings.greedy:
         note("decode: a greedy search has no settings to tune")

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from features.errors import DataError
 from features.files import atomic_folder, write_text
 from pipeline.batch.items import safe_id
 from pipeline.config import save
 from pipeline.datadir.datadir import DataDir
-from pipeline.datadir.tables import write_table
+from pipeline.datadir.tables import read_lines, write_table
 from pipeline.datadir.times import PhoneInterval, write_ctm, write_textgrid
 from pipeline.decoding.decoder import Decoder, Hypothesis
 from pipeline.decoding.settings import DecodeSettings
@@ -58,23 +59,57 @@ class Found:
 
 
 def _nbest_line(
-    utt: str, found: list[Hypothesis], decoder: Decoder, layer: StoredLayer
+    utt: str,
+    found: list[Hypothesis],
+    layer: StoredLayer,
+    frames: int,
+    duration: float | None,
 ) -> str:
     """An utterance's line of `nbest.jsonl`."""
-    clock, symbols = layer.clock, decoder.phones.symbols
+    clock, symbols = layer.clock, layer.phones
     hypotheses = [
         {
             "score": round(h.score, 4),
             "acoustic": round(h.acoustic, 4),
             "lm": round(h.lm, 4),
             "phones": [symbols[token.phone] for token in h.tokens],
-            "starts": [
-                round(clock.border(t.start), 4) if t.start else 0.0 for t in h.tokens
+            "spans": [
+                [round(time, 4) for time in clock.span(token, frames, duration)]
+                for token in h.tokens
             ],
         }
         for h in found
     ]
     return json.dumps({"utterance": utt, "nbest": hypotheses}) + "\n"
+
+
+def read_nbest(path: Path) -> dict[str, list[tuple[float, list[PhoneInterval]]]]:
+    """The scores and phones of every utterance's sequences, from `nbest.jsonl`.
+
+    Raises:
+        DataError: a line is not of the form; names it.
+    """
+    found = {}
+    for number, line in enumerate(read_lines(path), start=1):
+        try:
+            record = json.loads(line)
+            found[record["utterance"]] = [
+                (
+                    float(one["score"]),
+                    [
+                        PhoneInterval(phone, start, end)
+                        for phone, (start, end) in zip(
+                            one["phones"], one["spans"], strict=True
+                        )
+                    ],
+                )
+                for one in record["nbest"]
+            ]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}:{number}: not a line of n-best sequences ({error}); decode again"
+            ) from None
+    return found
 
 
 def hear(
@@ -89,11 +124,12 @@ def hear(
     durations = data.utt2dur or {}
     found = Found()
     for utt, matrix in posteriors:
+        length = durations[utt] if utt in durations else None
         if count:
             several = decoder.nbest(matrix, settings, count=count)
-            found.nbest.append(_nbest_line(utt, several, decoder, layer))
+            line = _nbest_line(utt, several, layer, len(matrix), length)
+            found.nbest.append(line)
         tokens = decoder.decode(matrix, settings)
-        length = durations[utt] if utt in durations else None
         found.marks[utt] = decoder.intervals(tokens, matrix, length)
     return found
 

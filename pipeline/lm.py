@@ -11,6 +11,7 @@ from pipeline.decoding.arpa import read_arpa, write_arpa
 from pipeline.decoding.smoothing import Smoothing, train_ngram
 from pipeline.stage import Stamp, note, require
 
+SILENCE_PROB = 0.5
 _SEED = 0  # of the pauses put in: the same transcripts give the same model
 
 
@@ -56,7 +57,7 @@ def lm(
     lang: str,
     order: int = 2,
     smoothing: Smoothing = "witten-bell",
-    silence_prob: float = 0.5,
+    silence_prob: float = SILENCE_PROB,
 ) -> None:
     """Trains a phone n-gram on the transcripts of a data dir.
 

@@ -32,11 +32,11 @@ class StoredLayer(OutputLayer):
     """`posteriors.yaml`: what stored posteriors mean, and whose they are.
 
     Attributes:
-        models: the model dirs that made them.
+        made: the model dir that made them, or what was combined.
         decoded: the data dir.
     """
 
-    models: list[str]
+    made: str
     decoded: str
 
 
@@ -96,7 +96,7 @@ class Model:
         self._recogniser = recogniser
         layer = OutputLayer.of(recogniser.recipe)
         return StoredLayer(
-            **vars(layer), models=[str(self._folder)], decoded=str(data.path)
+            **vars(layer), made=str(self._folder), decoded=str(data.path)
         )
 
     def posteriors(self, data: DataDir) -> Posteriors:
@@ -136,6 +136,10 @@ class Store:
             )
         return load(path, StoredLayer)
 
+    def reader(self) -> ArchiveReader:
+        """The posteriors by utterance."""
+        return ArchiveReader(self._folder / "posteriors.scp")
+
     def open(self, data: DataDir, phones: PhoneTable) -> StoredLayer:
         """Checks that the set's posteriors are all there.
 
@@ -148,7 +152,7 @@ class Store:
                 f"{self._folder}/posteriors.yaml: other phones than the lang dir's; give the "
                 "lang dir of its decoding"
             )
-        reader = ArchiveReader(self._folder / "posteriors.scp")
+        reader = self.reader()
         if absent := [utt for utt in data.utterances if utt not in reader]:
             raise DataError(
                 f"{self._folder}/posteriors.scp: nothing of {len(absent)} utterances of "
@@ -158,7 +162,7 @@ class Store:
 
     def posteriors(self, data: DataDir) -> Posteriors:
         """Reads them."""
-        reader = ArchiveReader(self._folder / "posteriors.scp")
+        reader = self.reader()
         return ((utt, reader[utt]) for utt in data.utterances)
 
 

@@ -77,6 +77,11 @@ class Perplexity:
     log_prob: float
 
     @property
+    def log10_prob(self) -> float:
+        """As other tools print it."""
+        return self.log_prob / LOG10
+
+    @property
     def value(self) -> float:
         """exp of the mean negative log probability; between how many phones, as it were, the
         model has to choose."""

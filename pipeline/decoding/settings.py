@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-Search = Literal["viterbi", "prefix beam", "greedy"]
+Search = Literal["viterbi", "prefix beam", "greedy", "votes"]
 
 BEAM = 15.0  # nats
 
@@ -29,6 +29,8 @@ class DecodeSettings:
         grammar: the ARPA file; None where no model of sequences was used.
         tuned_on: data dir that LM weight and penalty were chosen on; None when they were given.
         decoded: data dir they were used on.
+        posteriors: what was searched or voted among: a model dir, or several and how they
+            were combined.
     """
 
     __pydantic_config__ = {"extra": "forbid"}
@@ -45,6 +47,7 @@ class DecodeSettings:
     grammar: str | None = None
     tuned_on: str | None = None
     decoded: str | None = None
+    posteriors: str | None = None
 
     @property
     def width(self) -> float:
@@ -68,6 +71,8 @@ class DecodeSettings:
 
     def describe(self) -> str:
         """One line for the protocol beside an error rate."""
+        if self.search == "votes":
+            return f"{self.posteriors}; nothing to tune"
         if self.search == "greedy":
             return "best output of every frame, nothing to tune"
         chosen = f"tuned on {self.tuned_on}" if self.tuned_on else "given, not tuned"

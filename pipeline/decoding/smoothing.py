@@ -73,14 +73,14 @@ def estimate_discounts(counts_of_counts: Mapping[int, int]) -> tuple[float, ...]
         Y = n1 / (n1 + 2 n2),  D1 = 1 - 2 Y n2 / n1,  D2 = 2 - 3 Y n3 / n2,
         D3 = 3 - 4 Y n4 / n3
 
-    Where one of n1 to n4 is 0, or a discount would not lie between 0 and its count, as happens
+    Where one of n1 to n3 is 0, or a discount would not lie between 0 and its count, as happens
     with few symbols that were all seen often: 0.5, 1 and 1.5.
 
     Args:
         counts_of_counts: how many n-grams were seen once, twice, …
     """
     n1, n2, n3, n4 = (counts_of_counts.get(n, 0) for n in (1, 2, 3, 4))
-    if not (n1 and n2 and n3 and n4):
+    if not (n1 and n2 and n3):
         return _DISCOUNTS
     y = n1 / (n1 + 2 * n2)
     found = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)

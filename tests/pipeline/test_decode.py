@@ -115,7 +115,7 @@ def test_hypotheses_times_and_settings_are_written(recogniser):
     assert first == ["s1-u1", "1", "0.0000", "0.0675", "sil", "0.990"]
     settings = load("exp/x/decode_test/settings.yaml", DecodeSettings)
     assert settings == DecodeSettings(
-        insertion_penalty=2.0, search="viterbi", decoded="test"
+        insertion_penalty=2.0, search="viterbi", decoded="test", posteriors="exp/x"
     )
 
 
@@ -245,9 +245,10 @@ def test_every_form_of_hypotheses_is_written_and_removed(recogniser, tmp_path):
         assert " ".join(several[0]["phones"]) == hyp[record["utterance"]]
         assert len({tuple(h["phones"]) for h in several}) == 4
         assert several[0]["score"] >= several[3]["score"]
-        found = several[0]["starts"]
-        wanted = [mark.start for mark in marks[record["utterance"]]]
-        assert found == pytest.approx(wanted, abs=1e-4)
+        wanted = [[m.start, m.end] for m in marks[record["utterance"]]]
+        assert np.array(several[0]["spans"]) == pytest.approx(
+            np.array(wanted), abs=2e-4
+        )
     for line in (tmp_path / "out/phones.jsonl").read_text().splitlines():
         record = json.loads(line)
         assert " ".join(p["phone"] for p in record["phones"]) == hyp[record["id"]]

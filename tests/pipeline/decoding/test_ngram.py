@@ -100,7 +100,7 @@ def test_what_cannot_be_learnt_from_is_refused(sentences, symbols, message):
 def discounts_of(counts):
     """Chen & Goodman's three discounts from their equations; counts of n-grams."""
     n1, n2, n3, n4 = (sum(c == n for c in counts) for n in (1, 2, 3, 4))
-    if 0 in (n1, n2, n3, n4):
+    if 0 in (n1, n2, n3):
         return 0.5, 1.0, 1.5
     y = n1 / (n1 + 2 * n2)
     found = 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3
@@ -165,7 +165,8 @@ def test_kneser_ney_follows_the_equations(sentences, order, history, begins):
     [
         # Y = 10 / (10 + 2 * 5) = 1/2
         ({1: 10, 2: 5, 3: 4, 4: 2}, (0.5, 2 - 1.5 * 4 / 5, 3 - 2 * 2 / 4)),
-        ({1: 10, 2: 5, 3: 4}, (0.5, 1.0, 1.5)),  # no count of four
+        ({1: 10, 2: 5, 3: 4}, (0.5, 0.8, 3.0)),
+        ({1: 10, 2: 5, 4: 4}, (0.5, 1.0, 1.5)),  # none came three times
         ({1: 1, 2: 9, 3: 1, 4: 90}, (0.5, 1.0, 1.5)),  # the third would be negative
     ],
 )
