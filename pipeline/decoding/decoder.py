@@ -46,22 +46,19 @@ class Decoder:
         self.phones = outputs.table
         self._grammar = grammar
         self._log_priors = np.array(outputs.log_priors, np.float32)
-        # The grammar of the last settings: weighing a large one for every utterance is slow.
-        self._last: tuple[tuple[float, float], Grammar] | None = None
+        # Of the last settings: to weigh a large grammar for every utterance is slow.
+        self._last: tuple[tuple[float, float, int], Grammar, Network] | None = None
 
-    def _weighted(self, settings: DecodeSettings) -> Grammar:
-        key = (settings.lm_weight, settings.insertion_penalty)
+    def _prepared(self, settings: DecodeSettings) -> tuple[Grammar, Network]:
+        """The grammar with weight and penalty, and the network of the phones' HMMs over it."""
+        key = (settings.lm_weight, settings.insertion_penalty, settings.min_frames)
         last = self._last  # read once: threads share the decoder
         if last is None or last[0] != key:
-            last = self._last = (key, self._grammar.weighted(*key))
-        return last[1]
-
-    def _network(self, settings: DecodeSettings) -> Network:
-        return make_network(
-            self._weighted(settings),
-            states=self.outputs.states,
-            min_frames=settings.min_frames,
-        )
+            grammar = self._grammar.weighted(*key[:2])
+            states = self.outputs.states
+            network = make_network(grammar, states=states, min_frames=key[2])
+            last = self._last = (key, grammar, network)
+        return last[1:]
 
     def _scores(
         self, log_posteriors: np.ndarray, settings: DecodeSettings
@@ -88,7 +85,7 @@ class Decoder:
             return self._by_prefixes(log_posteriors, settings, 1)[0].tokens
         return decode_frames(
             self._scores(log_posteriors, settings),
-            self._network(settings),
+            self._prepared(settings)[1],
             beam=settings.width,
         ).tokens
 
@@ -98,7 +95,7 @@ class Decoder:
         """The best sequences by CTC, with places in the frames where they are most likely."""
         found = prefix_beam(
             log_posteriors,
-            self._weighted(settings),
+            self._prepared(settings)[0],
             width=max(settings.prefixes, count),
             scale=settings.acoustic_scale,
         )
@@ -130,7 +127,7 @@ class Decoder:
             return self._by_prefixes(log_posteriors, settings, count)
         found = nbest_frames(
             self._scores(log_posteriors, settings),
-            self._network(settings),
+            self._prepared(settings)[1],
             count=count,
             beam=settings.width,
         )

@@ -27,6 +27,7 @@ class Network(NamedTuple):
         phones: [N] int32, the phone of a place.
         targets: [H, V] int32, place that a phone leads to from a state.
         costs: [H, V] float64, what it adds: LM weight and insertion penalty applied.
+        cheapest: [H] float64, the greatest of a state's costs.
         final: [H] float64, what an end adds.
         states, length: of every phone.
     """
@@ -36,6 +37,7 @@ class Network(NamedTuple):
     phones: np.ndarray
     targets: np.ndarray
     costs: np.ndarray
+    cheapest: np.ndarray
     final: np.ndarray
     states: int
     length: int
@@ -55,6 +57,7 @@ def make_network(grammar: Grammar, *, states: int = 1, min_frames: int = 1) -> N
         grammar.places.phones,
         grammar.places.targets,
         grammar.log_probs,
+        grammar.log_probs.max(axis=1),
         grammar.final,
         states,
         max(states, min_frames),
@@ -120,12 +123,18 @@ def _leave(
         heard = frame[net.phones[place] * states + states - 1]
         bound = max(bound, paths.scores[place, last] + heard)
     bound -= beam
+    likely = np.arange(net.targets.shape[1])
+    if beam < np.inf:  # likeliest first: the rest can be passed over together
+        likely = np.argsort(-frame[::states])
     for place in paths.alive[: paths.counts[0]]:
         score = paths.scores[place, last]
         if score == -np.inf or score < top - beam:
             continue
         row, record = net.rows[place], paths.records[place, last]
-        for phone in range(net.targets.shape[1]):
+        hope = score + net.cheapest[row]
+        for phone in likely:
+            if hope + frame[phone * states] < bound:
+                break
             total = score + net.costs[row, phone]
             if total + frame[phone * states] < bound:
                 continue

@@ -87,3 +87,13 @@ def test_the_protocol_line(settings, wanted):
 )
 def test_how_phones_are_found(greedy, ctc, wanted):
     assert DecodeSettings(greedy=greedy).search_of(ctc=ctc) == wanted
+
+
+@pytest.mark.parametrize(
+    "weight, penalty, beam, wanted",
+    [(1.0, 0.0, 12.0, 12.0), (3.0, 2.0, 12.0, 26.0), (0.0, -4.0, 12.0, 6.0)],
+)
+def test_the_beam_grows_with_what_a_phone_costs(weight, penalty, beam, wanted):
+    settings = DecodeSettings(lm_weight=weight, insertion_penalty=penalty, beam=beam)
+    assert settings.width == wanted
+    assert DecodeSettings(beam=None).width == float("inf")
