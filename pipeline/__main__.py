@@ -58,6 +58,11 @@ STAGES = (
         "is one scored system better than another: paired tests",
     ),
     (
+        "report",
+        "pipeline.report:report",
+        "one page of a model: figures, confusions, utterances with sound",
+    ),
+    (
         "export",
         "pipeline.export:export",
         "a model with its front end inside: Keras, SavedModel, TFLite, ONNX",

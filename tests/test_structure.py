@@ -50,6 +50,12 @@ def test_machinery_imports_only_what_is_below_it(room):
         assert rooms(imports_of(path)) <= allowed, path
 
 
+def test_reporting_uses_scores_and_data_and_no_network():
+    allowed = {"reporting", "scoring", "decoding"} | SHARED
+    for path in (ROOT / "pipeline" / "reporting").rglob("*.py"):
+        assert rooms(imports_of(path)) <= allowed, path
+
+
 def test_only_nnet_needs_tensorflow():
     for path in (ROOT / "pipeline").rglob("*.py"):
         if "nnet" not in path.parts:
