@@ -32,6 +32,7 @@ print([m for m in ("tensorflow", "keras", "librosa", "pydantic") if m in sys.mod
         (["extract", "/absent"], ["pydantic"]),
         (["align", "/absent", "/absent", "--lang", "/absent"], ["pydantic"]),
         (["score", "/absent", "/absent", "--lang", "/absent"], ["pydantic"]),
+        (["report", "/absent"], ["pydantic"]),
     ],
 )
 def test_starting_is_cheap(words, heavy):
