@@ -1,6 +1,6 @@
 """Stage report: a model dir -> one page to look at and listen to."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,15 +9,14 @@ from cyclopts import Parameter
 
 from features.errors import ConfigError, DataError
 from features.files import write_text
+from pipeline.batch.crew import Crewing
 from pipeline.datadir.datadir import restrict
 from pipeline.datadir.lang import read_lang
+from pipeline.datadir.phones import read_phones
+from pipeline.decoding.outputs import OutputLayer
+from pipeline.posteriors import Model, Store
 from pipeline.reporting.breakdown import choose_examples
-from pipeline.reporting.examples import (
-    Scale,
-    make_examples,
-    read_scale,
-    stored_posteriors,
-)
+from pipeline.reporting.examples import make_examples
 from pipeline.reporting.page import PARTS, Fold, model_json, render, set_json
 from pipeline.reporting.sources import (
     ModelDir,
@@ -41,6 +40,7 @@ _OF_SET = (
     "ctm",
     "settings.yaml",
     "posteriors.scp",
+    "posteriors.yaml",
 )
 _OF_DATA = (
     "wav.scp",
@@ -64,45 +64,48 @@ def _inputs(models: list[ModelDir], lang: str | None) -> list[Path]:
     return found + ([Path(lang) / "fold.map"] if lang else [])
 
 
+@dataclass(frozen=True)
 class _Posteriors:
-    """Posteriors of some utterances: stored ones, or the network's, which is loaded once."""
+    """Where posteriors of some utterances come from.
 
-    def __init__(self, model: ModelDir, wanted: bool) -> None:
-        self._model, self._wanted = model, wanted
-        self._recogniser: Any = None
+    Attributes:
+        model: run where none are stored.
+        wanted: whether any are to be drawn.
+    """
+
+    model: ModelDir
+    wanted: bool
 
     def of(
         self, found: ScoredSet, utterances: list[str]
-    ) -> tuple[Mapping[str, np.ndarray], Scale | None, list[str]]:
+    ) -> tuple[dict[str, np.ndarray], OutputLayer | None, list[str]]:
         """Log-posteriors, what they mean, and why there are none."""
-        if found.data is None:
+        if not self.wanted or not utterances:
             return {}, None, []
-        if not self._wanted:
-            return {}, None, ["posteriorgrams were not asked for"]
         try:
-            scale = read_scale(self._model, found.data)
-            stored = stored_posteriors(found.folder, utterances)
-            absent = [utt for utt in utterances if utt not in stored]
-            made = self._run(found, absent) if absent else {}
+            layer, values = self._get(found, utterances)
+            for utt, matrix in values.items():
+                layer.check(utt, matrix)
         except DataError as error:
-            reason = str(error).splitlines()[0]
-            return {}, None, [f"no posteriorgrams: {reason}"]
-        return {**stored, **made}, scale, []
+            return {}, None, [f"no posteriorgrams: {str(error).splitlines()[0]}"]
+        return values, layer, []
 
-    def _run(self, found: ScoredSet, utterances: list[str]) -> dict[str, np.ndarray]:
-        """The network's log-posteriors."""
-        data = found.data
-        if data is None or data.feats is None:
+    def _get(
+        self, found: ScoredSet, utterances: list[str]
+    ) -> tuple[OutputLayer, dict[str, np.ndarray]]:
+        """Stored posteriors, or else the network's."""
+        if (found.folder / "posteriors.scp").exists():
+            store = Store(found.folder)
+            reader = store.reader()
+            return store.layer(), {u: reader[u] for u in utterances if u in reader}
+        if found.data is None or found.data.feats is None:
             raise DataError(
                 f"{found.folder}: no posteriors.scp and no features; decode with --posteriors"
             )
-        if self._recogniser is None:
-            from pipeline.nnet.recogniser import load_recogniser  # brings TensorFlow
-
-            self._recogniser = load_recogniser(self._model.path)
-        self._recogniser.check_data(data.path)
-        some = restrict(data, set(utterances))
-        return dict(self._recogniser.log_posteriors(self._recogniser.inputs(some)))
+        some = restrict(found.data, set(utterances))
+        network = Model(self.model.path, Crewing(), found.folder / ".stamps" / "marks")
+        layer = network.open(some, read_phones(self.model.path / "phones.txt"))
+        return layer, dict(network.posteriors(some))
 
 
 def _set(
@@ -120,9 +123,9 @@ def _set(
     extra = [utt for utt in show if utt in known]
     chosen["asked"] = extra
     wanted = list(dict.fromkeys([*chosen["worst"], *chosen["median"], *extra]))
-    matrices, scale, notes = posteriors.of(found, wanted)
+    matrices, layer, notes = posteriors.of(found, wanted)
     made, faults = make_examples(
-        found, wanted, matrices, scale, allow_pipes=allow_pipes
+        found, wanted, matrices, layer, allow_pipes=allow_pipes
     )
     notes += faults
     for line in notes:

@@ -61,19 +61,6 @@ def spectrogram(samples: np.ndarray, rate_hz: int) -> str:
     )
 
 
-def phone_posteriors(
-    log_posteriors: np.ndarray, phones: int, states: int
-) -> np.ndarray:
-    """Probabilities of phones, states of one added: [T, V * states] to [T, V].
-
-    With CTC, [T, V + 1] with the blank last stays as it is.
-    """
-    values = np.exp(log_posteriors.astype(np.float64))
-    if values.shape[1] == phones * states:
-        return values.reshape(len(values), phones, states).sum(axis=2)
-    return values
-
-
 def posteriorgram(
     posteriors: np.ndarray, names: Sequence[str], wanted: Sequence[str]
 ) -> tuple[str, list[str]]:

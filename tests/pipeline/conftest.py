@@ -77,6 +77,7 @@ def write_model(name: str, spoken: dict[str, tuple[str, str]]) -> None:
     from pipeline.datadir.phones import PhoneTable
     from pipeline.datadir.times import write_ctm
     from pipeline.decoding.settings import DecodeSettings
+    from pipeline.posteriors import StoredLayer
     from pipeline.score import score
 
     model = Path("exp") / name
@@ -85,7 +86,7 @@ def write_model(name: str, spoken: dict[str, tuple[str, str]]) -> None:
     write_text(
         model / "config.yaml",
         "network: {layers: [{type: lstmp, cells: 8, projection: 4}]}\n"
-        "frontend: {skip: 2}\nobjective: {type: framewise, states: 1}\n",
+        "objective: {type: framewise, states: 1}\n",
     )
     write_text(
         model / "history.csv",
@@ -100,6 +101,18 @@ def write_model(name: str, spoken: dict[str, tuple[str, str]]) -> None:
         search="viterbi", tuned_on="data/dev", decoded="data/test"
     )
     save(decoded / "settings.yaml", settings)
+    layer = StoredLayer(
+        phones=["a", "ax", "b", "q", "sil"],
+        objective="framewise",
+        states=1,
+        log_priors=np.full(5, np.log(0.2)).tolist(),
+        frame_shift=0.01,
+        frame_length=0.025,
+        skip=2,
+        made=str(model),
+        decoded="data/test",
+    )
+    save(decoded / "posteriors.yaml", layer)
     rng = np.random.default_rng(3)
     with ArchiveWriter(
         decoded / "posteriors.ark", decoded / "posteriors.scp"
@@ -115,7 +128,6 @@ def write_spoken(spoken: dict[str, tuple[str, str]]) -> None:
     """`lang` and `data/test` in the working directory: tones, texts and times."""
     import soundfile
 
-    from features.files import write_text
     from pipeline.datadir.datadir import DataDir, write_datadir
     from pipeline.datadir.lang import Lang, write_lang
     from pipeline.datadir.phones import Fold, PhoneTable
@@ -140,7 +152,6 @@ def write_spoken(spoken: dict[str, tuple[str, str]]) -> None:
     write_ctm(
         data / "phones.ctm", {utt: _evenly(ref) for utt, (ref, _) in spoken.items()}
     )
-    write_text(data / "features.yaml", "frame_shift_ms: 10.0\nframe_length_ms: 25.0\n")
 
 
 @pytest.fixture(scope="session")

@@ -218,7 +218,6 @@ def test_the_network_is_run_where_nothing_was_stored(corpus, random_model, monke
     shutil.copy(random_model / "final.keras", "exp/net/final.keras")
     PhoneTable(("sil", "a", "b", "c", "d")).write("exp/net/phones.txt")
     save("features.yaml", FeatureOptions(num_mels=12))
-    Path("data/test/features.yaml").unlink()
     extract("data/test", config="features.yaml")
     found = made("exp/net", examples=1)["sets"][0]
     assert all("posteriors" in drawn for drawn in found["examples"].values())

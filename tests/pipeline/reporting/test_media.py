@@ -8,7 +8,6 @@ from PIL import Image
 
 from pipeline.reporting.media import (
     audio,
-    phone_posteriors,
     posteriorgram,
     spectrogram,
     spectrogram_pixels,
@@ -57,12 +56,6 @@ def test_sound_comes_back_in_time(rate_hz):
     assert len(content) == pytest.approx(len(samples), abs=rate_hz * 0.05)
     centre = (np.arange(len(content)) * content**2).sum() / (content**2).sum()
     assert centre / rate_hz == pytest.approx(0.5 + 100 / rate_hz, abs=0.01)
-
-
-def test_states_of_a_phone_are_added():
-    states = np.log([[0.1, 0.2, 0.3, 0.4]])
-    np.testing.assert_allclose(phone_posteriors(states, 2, 2), [[0.3, 0.7]])
-    np.testing.assert_allclose(phone_posteriors(states, 3, 1), np.exp(states))
 
 
 def test_rows_are_those_that_matter_in_the_order_of_time():
