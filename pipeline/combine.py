@@ -1,7 +1,7 @@
 """Stage combine: posteriors of several models, or votes among their hypotheses."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -161,6 +161,12 @@ def _said(place: str, share: float, ballot: _Ballot) -> Said:
     return said
 
 
+def _common(names: Iterable[str | None]) -> str | None:
+    """What all members have in common, or else None."""
+    found = set(names)
+    return found.pop() if len(found) == 1 else None
+
+
 def _combine_votes(systems: Sequence[str], folder: Path, ballot: _Ballot) -> int:
     pairs = zip(systems, ballot.shares, strict=True)
     said = {place: _said(place, share, ballot) for place, share in pairs if share > 0.0}
@@ -174,12 +180,11 @@ def _combine_votes(systems: Sequence[str], folder: Path, ballot: _Ballot) -> int
         )
         for utt in progress(utterances, total=len(utterances), label="combine")
     }
-    decoded = {
-        load(f"{place}/settings.yaml", DecodeSettings).decoded for place in systems
-    }
+    members = [load(f"{place}/settings.yaml", DecodeSettings) for place in systems]
     settings = DecodeSettings(
         search="votes",
-        decoded=decoded.pop() if len(decoded) == 1 else None,
+        decoded=_common(member.decoded for member in members),
+        tuned_on=_common(member.tuned_on for member in members),
         posteriors=ballot.describe(systems),
     )
     for name in ("hyp", "scoring/per"):

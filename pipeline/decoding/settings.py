@@ -77,11 +77,11 @@ class DecodeSettings:
 
     def describe(self) -> str:
         """One line for the protocol beside an error rate."""
-        if self.search == "votes":
-            return f"{self.posteriors}; nothing to tune"
         if self.search == "greedy":
             return "best output of every frame, nothing to tune"
         chosen = f"tuned on {self.tuned_on}" if self.tuned_on else "given, not tuned"
+        if self.search == "votes":
+            return f"{self.posteriors}; its systems {chosen}"
         grammar = self.grammar or "no language model"
         weights = (
             f"lm_weight {self.lm_weight:g}, insertion_penalty {self.insertion_penalty:g}, "

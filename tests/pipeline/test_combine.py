@@ -7,7 +7,7 @@ import pytest
 from features.archive import ArchiveReader
 from features.errors import ConfigError, DataError
 from pipeline.combine import combine
-from pipeline.config import load
+from pipeline.config import load, save
 from pipeline.datadir.datadir import DataDir, write_datadir
 from pipeline.datadir.lang import Lang, write_lang
 from pipeline.datadir.phones import Fold, PhoneTable
@@ -121,10 +121,17 @@ def test_hypotheses_vote(systems, capsys):
     settings = load("voted/settings.yaml", DecodeSettings)
     assert settings.describe() == (
         "ROVER of x/decode, y/decode, z/decode, vote_weight 1, null_confidence 0; "
-        "nothing to tune"
+        "its systems given, not tuned"
     )
     assert settings.decoded == "test"
-    combine(*places, out="voted", how="rover")
+    for name in "xyz":
+        save(
+            f"{name}/decode/settings.yaml",
+            DecodeSettings(tuned_on="test", decoded="test"),
+        )
+    combine(*places, out="again", how="rover")
+    assert load("again/settings.yaml", DecodeSettings).tuned_on_itself
+    combine(*places, out="again", how="rover")
     assert "up to date" in capsys.readouterr().err
 
 
