@@ -12,7 +12,8 @@ from pipeline.nnet.recurrent.cells import (
     LSTMPCell,
     SimpleRNNCell,
 )
-from pipeline.nnet.recurrent.engine import Sequences, Tensors, run
+from pipeline.nnet.recurrent.engine import run
+from pipeline.nnet.recurrent.protocol import Sequences, Tensors
 from pipeline.nnet.threads import shards_for
 
 _RNN_ARGUMENTS = (

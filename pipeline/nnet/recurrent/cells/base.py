@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from features.errors import ConfigError
-from pipeline.nnet.recurrent.engine import Frame, Tensors, Weights
+from pipeline.nnet.recurrent.protocol import Frame, Tensors, Weights
 
 
 def positive(name: str, value: int) -> int:
@@ -145,20 +145,30 @@ class Cell(keras.layers.Layer):
         del mask, training
         return inputs, self.columns()
 
+    @property
+    def saved_sizes(self) -> list[int]:
+        """Rows of what `forward` saves; see `protocol.Recurrence`."""
+        return []
+
+    @property
+    def more_sizes(self) -> list[int]:
+        """Rows of what `backward` gives for the weights; see `protocol.Recurrence`."""
+        return [self.recurrent_size]
+
     def forward(
         self, z: tf.Tensor, states: Tensors, weights: Tensors, constants: Tensors
     ) -> tuple[Tensors, Tensors]:
-        """One frame; see `engine.Recurrence`."""
+        """One frame; see `protocol.Recurrence`."""
         raise NotImplementedError
 
     def backward(
         self, grads: Tensors, frame: Frame, weights: Tensors, turned: Tensors
     ) -> tuple[tf.Tensor, Tensors, Tensors]:
-        """The gradient of one frame; see `engine.Recurrence`."""
+        """The gradient of one frame; see `protocol.Recurrence`."""
         raise NotImplementedError
 
     def weight_gradients(self, dz: tf.Tensor, more: Tensors) -> Tensors:
-        """The gradient of every recurrent weight; see `engine.Recurrence`."""
+        """The gradient of every recurrent weight; see `protocol.Recurrence`."""
         raise NotImplementedError
 
     def _noise(self, shape: Any, rate: float, dtype: Any) -> tf.Tensor:

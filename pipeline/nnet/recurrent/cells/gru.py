@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from features.errors import ConfigError
 from pipeline.nnet.recurrent.cells.base import Cell, positive_or_none
-from pipeline.nnet.recurrent.engine import Frame, Tensors, Weights
+from pipeline.nnet.recurrent.protocol import Frame, Tensors, Weights
 
 
 def _halved(rows: tf.Tensor, count: int) -> tf.Tensor:
@@ -97,6 +97,18 @@ class GRUCell(Cell):
         if self.projection is not None:
             parts.append(tf.transpose(tf.convert_to_tensor(self.projection_kernel)))
         return parts
+
+    @property
+    def saved_sizes(self) -> list[int]:
+        """The gates' tanhs, the candidate, and with `reset_after` U h_ + b'."""
+        return [self.sigmoids, self.units, *([self.units] if self.reset_after else [])]
+
+    @property
+    def more_sizes(self) -> list[int]:
+        """As `weight_gradients` takes them apart."""
+        projected = [] if self.projection is None else [self.projection, self.units]
+        last = self.units if self.reset_after else self.recurrent_size
+        return [self.recurrent_size, *projected, last]
 
     def forward(
         self, z: tf.Tensor, states: Tensors, weights: Tensors, constants: Tensors
@@ -229,6 +241,11 @@ class LiGRUCell(Cell):
         products = self.norm(products, training=training, mask=mask)
         scale = self.arrange(tf.ones([self.width], products.dtype))
         return products * scale, Weights(None, None, self.recurrent_columns())
+
+    @property
+    def saved_sizes(self) -> list[int]:
+        """The gate's tanh and the candidate."""
+        return [self.units, self.units]
 
     def forward(
         self, z: tf.Tensor, states: Tensors, weights: Tensors, constants: Tensors

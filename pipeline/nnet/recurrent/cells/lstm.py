@@ -12,7 +12,7 @@ from pipeline.nnet.recurrent.cells.normalization import (
     normalize,
     normalize_gradient,
 )
-from pipeline.nnet.recurrent.engine import Frame, Tensors, Weights
+from pipeline.nnet.recurrent.protocol import Frame, Tensors, Weights
 
 
 @keras.saving.register_keras_serializable(package="keraldi")
@@ -222,6 +222,23 @@ class LSTMPCell(Cell):
         if self.cell_clip is not None:
             new = tf.clip_by_value(new, -self.cell_clip, self.cell_clip)
         return new
+
+    @property
+    def saved_sizes(self) -> list[int]:
+        """The tanhs; with layer norm U r normalised, and what it was multiplied by."""
+        return [self.width, *([self.width, 1] if self.layer_norm else [])]
+
+    @property
+    def more_sizes(self) -> list[int]:
+        """As `weight_gradients` takes them apart."""
+        sizes = [self.recurrent_size]
+        if self.projection is not None:
+            sizes += [self.output_size, self.units]
+        if self.peepholes:
+            sizes += [self.units, self.units]
+        if self.layer_norm:
+            sizes += [self.width, self.width, self.units, self.units]
+        return sizes
 
     def forward(
         self, z: tf.Tensor, states: Tensors, weights: Tensors, constants: Tensors

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from features.errors import ConfigError
 from pipeline.nnet.recurrent.cells.base import Cell
-from pipeline.nnet.recurrent.engine import Frame, Tensors
+from pipeline.nnet.recurrent.protocol import Frame, Tensors
 
 _ACTIVATIONS = {"tanh": tf.tanh, "sigmoid": tf.sigmoid, "relu": tf.nn.relu}
 

@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from features.errors import ConfigError
 from pipeline.nnet.recurrent import GRU, LSTM, LSTMP, LiGRU, SimpleRNN
-from pipeline.nnet.recurrent.engine import CHUNK, Sequences, run
+from pipeline.nnet.recurrent.chunks import CHUNK
+from pipeline.nnet.recurrent.engine import run
+from pipeline.nnet.recurrent.protocol import Sequences
 
 FLOAT64 = 1e-9
 FLOAT32 = 1e-5

@@ -1,0 +1,99 @@
+"""Time in chunks: as many frames as fit the cache, all chunks of one length.
+
+Equal chunks need one graph where a shorter last one would need a second, and their length
+is known to XLA wherever T is. The last is filled up with fewer than T / `CHUNK` frames of
+zeros, which no loop over frames visits.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Self
+
+import tensorflow as tf
+
+CHUNK = 32  # frames at most; 25 to 64 are alike, 100 a third slower: products leave the cache
+
+
+class Chunks(NamedTuple):
+    """T frames in chunks; every number is an int where T is known, else a scalar tensor.
+
+    Attributes:
+        length: T.
+        count: how many chunks.
+        size: frames a chunk, those that fill up the last one counted.
+    """
+
+    length: Any
+    count: Any
+    size: Any
+
+    @classmethod
+    def of(cls, length: Any) -> Self:
+        """Chunks for `length` frames, at least one."""
+        count = (length - 1) // CHUNK + 1
+        return cls(length, count, (length - 1) // count + 1)
+
+    def cut(self, frames: tf.Tensor) -> tf.Tensor:
+        """[T, B, F] to the rows of every chunk, [count, size * B, F]."""
+        filled = self.count * self.size - self.length
+        if not (isinstance(filled, int) and filled == 0):
+            frames = tf.pad(frames, [[0, filled], [0, 0], [0, 0]])
+        width = frames.shape[-1]
+        return tf.reshape(frames, [self.count, -1, width])
+
+    def frames_in(self, number: Any) -> Any:
+        """How many of chunk `number`'s frames are real."""
+        if isinstance(self.length, int) and self.count * self.size == self.length:
+            return self.size
+        return tf.minimum(self.size, self.length - number * self.size)
+
+    def run(
+        self, body: Callable[[Any, Any], Any], values: Any, *, reverse: bool = False
+    ) -> Any:
+        """`body(number, values) -> values` over all chunks, from the last with `reverse`."""
+        if isinstance(self.count, int) and self.count == 1:
+            return body(0, values)
+        return tf.while_loop(
+            lambda number, _: number < self.count,
+            lambda number, values: (
+                number + 1,
+                body(self.count - 1 - number if reverse else number, values),
+            ),
+            (tf.constant(0), values),
+            maximum_iterations=self.count,
+            parallel_iterations=1,  # a chunk needs the state of the one before
+        )[1]
+
+
+def at(sequence: tf.Tensor, index: Any) -> tf.Tensor:
+    """`sequence[index]` in fewer operations, for an index that is counted up in a loop."""
+    place = tf.stack([index])
+    return tf.raw_ops.StridedSlice(
+        input=sequence, begin=place, end=place, strides=[1], shrink_axis_mask=1
+    )
+
+
+def arrays_of(
+    sizes: Sequence[int], length: Any, like: tf.Tensor
+) -> tuple[tf.TensorArray, ...]:
+    """For each size an array [length] of [size, B], B and the type those of `like`'s columns."""
+    return tuple(
+        tf.TensorArray(
+            like.dtype,
+            size=length,
+            element_shape=[size, like.shape[1]],
+            clear_after_read=False,
+        )
+        for size in sizes
+    )
+
+
+def write_all(
+    arrays: Sequence[tf.TensorArray], index: Any, values: Sequence[tf.Tensor]
+) -> tuple[tf.TensorArray, ...]:
+    """Each value written into its array."""
+    return tuple(a.write(index, v) for a, v in zip(arrays, values, strict=True))
+
+
+def read_all(arrays: Sequence[tf.TensorArray], index: Any) -> list[tf.Tensor]:
+    """What each array holds at `index`."""
+    return [array.read(index) for array in arrays]

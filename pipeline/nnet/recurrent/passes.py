@@ -1,0 +1,210 @@
+"""The passes over time: forward, forward with all kept that the gradient needs, and back."""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from pipeline.nnet.recurrent.blending import Blend
+from pipeline.nnet.recurrent.chunks import Chunks, arrays_of, at, read_all, write_all
+from pipeline.nnet.recurrent.protocol import Frame, Recurrence, Tensors, Weights
+
+Arrays = tuple[tf.TensorArray, ...]
+
+
+class Pass(NamedTuple):
+    """What a pass runs over.
+
+    Attributes:
+        cell: the recurrence.
+        chunks: how time is cut.
+        rows: of every chunk, [count, size * B, F]; see `Chunks.cut`.
+        weights: in columns.
+        constants: in columns.
+        blend: masks and zoneout.
+    """
+
+    cell: Recurrence
+    chunks: Chunks
+    rows: tf.Tensor
+    weights: Weights
+    constants: Tensors
+    blend: Blend
+
+    @property
+    def width(self) -> int:
+        """G, the rows of z."""
+        kernel = self.weights.kernel
+        return self.rows.shape[-1] if kernel is None else kernel.shape[0]
+
+    def products(self, number: Any, batch: Any) -> tf.Tensor:
+        """z of a chunk, [size, G, B]."""
+        rows, (kernel, bias, _) = at(self.rows, number), self.weights
+        size = self.chunks.size
+        if kernel is None:
+            z = tf.transpose(tf.reshape(rows, [size, batch, self.width]), [0, 2, 1])
+            return z if bias is None else z + bias
+        z = tf.matmul(kernel, rows, transpose_b=True)  # [G, size * B]
+        if bias is not None:
+            z += bias
+        return tf.transpose(tf.reshape(z, [self.width, size, batch]), [1, 0, 2])
+
+
+class Stores(NamedTuple):
+    """What the forward pass leaves behind.
+
+    Attributes:
+        states: of each state an array [T + 1] of [N_k, B], the first state first.
+        made: of each state an array [T], as the cell made it before blending; empty where
+            nothing is blended.
+        saved: arrays [T].
+    """
+
+    states: Arrays
+    made: Arrays
+    saved: Arrays
+
+
+def _over_frames(
+    this: Pass, first: Tensors, stores: Any, write: Any
+) -> tuple[Tensors, Any]:
+    """The last states, and the stores after `write(stores, time, states, made, saved)`."""
+    size, batch = this.chunks.size, tf.shape(first[0])[1]
+
+    def chunk(number: Any, values: Any) -> Any:
+        z, start = this.products(number, batch), number * size
+        end = this.chunks.frames_in(number)
+
+        def frame(index: tf.Tensor, states: Tensors, stores: Any) -> Any:
+            made, saved = this.cell.forward(
+                at(z, index), states, this.weights.recurrent, this.constants
+            )
+            new = this.blend.states(start + index, made, states)
+            stores = write(stores, start + index, new, made, saved)
+            return index + 1, tuple(new), stores
+
+        return tf.while_loop(
+            lambda index, *_: index < end,
+            frame,
+            (tf.constant(0), *values),
+            maximum_iterations=size,
+        )[1:]
+
+    return this.chunks.run(chunk, (tuple(first), stores))
+
+
+def forward(this: Pass, first: Tensors) -> tuple[tf.Tensor, Tensors]:
+    """Outputs [T, N_0, B] and last states."""
+    outputs = arrays_of([first[0].shape[0]], this.chunks.length, first[0])
+    last, (outputs,) = _over_frames(
+        this,
+        first,
+        outputs,
+        lambda stores, time, states, *_: write_all(stores, time, states[:1]),
+    )
+    return outputs.stack(), last
+
+
+def forward_keeping(this: Pass, first: Tensors) -> tuple[tf.Tensor, Tensors, Stores]:
+    """Outputs [T, N_0, B], last states, and what `backward` needs."""
+    length, like = this.chunks.length, first[0]
+    sizes = [state.shape[0] for state in first]
+    stores = Stores(
+        write_all(arrays_of(sizes, length + 1, like), 0, first),
+        () if this.blend.idle else arrays_of(sizes, length, like),
+        arrays_of(this.cell.saved_sizes, length, like),
+    )
+
+    def write(stores: Stores, time: Any, states: Any, made: Any, saved: Any) -> Stores:
+        return Stores(
+            write_all(stores.states, time + 1, states),
+            write_all(stores.made, time, made) if stores.made else (),
+            write_all(stores.saved, time, saved),
+        )
+
+    last, stores = _over_frames(this, first, stores, write)
+    return stores.states[0].stack()[1:], last, stores
+
+
+def _back_one(
+    this: Pass, stores: Stores, turned: Tensors, time: Any, later: Tensors
+) -> tuple[tf.Tensor, Tensors, Tensors]:
+    """Gradients of z, of the states before the frame, and what the weights' need."""
+    grads, passed = this.blend.gradients(time, later)
+    frame = Frame(
+        read_all(stores.states, time),
+        read_all(stores.made, time) or read_all(stores.states, time + 1),
+        read_all(stores.saved, time),
+        this.constants,
+    )
+    dz, before, more = this.cell.backward(grads, frame, this.weights.recurrent, turned)
+    before = [b if p is None else b + p for b, p in zip(before, passed, strict=True)]
+    return dz, before, more
+
+
+def _chunk_gradients(
+    this: Pass, number: Any, dz: tf.Tensor, more: Tensors
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Of a chunk's rows [size * B, F], and of the weights, from its columns."""
+    kernel, bias, _ = this.weights
+    given = []
+    d_rows = tf.transpose(dz)
+    if kernel is not None:
+        d_rows = tf.matmul(dz, kernel, transpose_a=True)
+        given.append(dz @ at(this.rows, number))
+    if bias is not None:
+        given.append(tf.reduce_sum(dz, 1, keepdims=True))
+    return d_rows, [*given, *this.cell.weight_gradients(dz, more)]
+
+
+def backward(
+    this: Pass, stores: Stores, d_outputs: tf.Tensor, d_last: Tensors
+) -> list[tf.Tensor]:
+    """Gradients of the rows, of the first states and of the weights.
+
+    Args:
+        this: the pass that was made.
+        stores: what it kept.
+        d_outputs: gradient of the outputs, [T, N_0, B].
+        d_last: gradients of the last states.
+    """
+    cell, chunks = this.cell, this.chunks
+    given = [w for w in this.weights[:2] if w is not None]
+    sums = tuple(tf.zeros_like(w) for w in (*given, *this.weights.recurrent))
+    turned = [tf.transpose(weight) for weight in this.weights.recurrent]
+    sizes = [this.width, *cell.more_sizes]
+    d_rows = tf.TensorArray(
+        d_outputs.dtype, size=chunks.count, element_shape=this.rows.shape[1:]
+    )
+
+    def chunk(number: Any, values: Any) -> Any:
+        states, sums, d_rows = values
+        start, end = number * chunks.size, chunks.frames_in(number)
+
+        def frame(back: tf.Tensor, states: Tensors, arrays: Arrays) -> Any:
+            index = end - 1 - back
+            time = start + index
+            later = [states[0] + at(d_outputs, time), *states[1:]]
+            dz, before, more = _back_one(this, stores, turned, time, later)
+            return back + 1, tuple(before), write_all(arrays, index, (dz, *more))
+
+        _, states, arrays = tf.while_loop(
+            lambda back, *_: back < end,
+            frame,
+            # What fills up the last chunk is never written, and so nought.
+            (tf.constant(0), states, arrays_of(sizes, chunks.size, d_outputs[0])),
+            maximum_iterations=chunks.size,
+        )
+        dz, *more = [_columns(array.stack()) for array in arrays]
+        of_rows, of_weights = _chunk_gradients(this, number, dz, more)
+        sums = tuple(s + g for s, g in zip(sums, of_weights, strict=True))
+        return states, sums, d_rows.write(number, of_rows)
+
+    states, sums, d_rows = chunks.run(
+        chunk, (tuple(d_last), sums, d_rows), reverse=True
+    )
+    return [d_rows.stack(), *states, *sums]
+
+
+def _columns(frames: tf.Tensor) -> tf.Tensor:
+    """[T, N, B] to [N, T * B]."""
+    return tf.reshape(tf.transpose(frames, [1, 0, 2]), [frames.shape[1], -1])
