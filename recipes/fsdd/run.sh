@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Spoken digits at 8 kHz: flat start, one model, PER on the takes that the corpus sets aside.
 #
-#   recipes/fsdd/run.sh --corpus DIR [--model blstmp] [--stage 1] [--stop-stage 9]
+#   recipes/fsdd/run.sh --corpus DIR [--model blstmp] [--stage 1] [--stop-stage 10]
 #                                 [--nj 2] [--cmd utils/local.sh] [--seed 1]
 set -euo pipefail
 called_from=$PWD
@@ -59,3 +59,4 @@ for set in dev test; do
     keraldi score "data/$set" "exp/$model/decode_$set" --lang data/lang
 done
 show 9 "results" write_results
+run_reports 10 "$model"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The embedded corpus from nothing to a table of phoneme error rates.
 #
-#   recipes/mini/run.sh [--stage 1] [--stop-stage 9] [--nj 2] [--cmd utils/local.sh]
+#   recipes/mini/run.sh [--stage 1] [--stop-stage 10] [--nj 2] [--cmd utils/local.sh]
 #                       [--quick] [--models "ff blstmp"] [--seed 1]
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -65,3 +65,5 @@ for model in $models; do
   done
 done
 show 9 "results" write_results
+# shellcheck disable=SC2086  # names of models have no spaces
+run_reports 10 $models

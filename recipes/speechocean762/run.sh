@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Non-native English: flat start from transcripts without times, one model, PER on 16 speakers.
 #
-#   recipes/speechocean762/run.sh --corpus DIR [--model blstmp] [--stage 1] [--stop-stage 9]
+#   recipes/speechocean762/run.sh --corpus DIR [--model blstmp] [--stage 1] [--stop-stage 10]
 #                                 [--nj 2] [--cmd utils/local.sh] [--seed 1]
 set -euo pipefail
 called_from=$PWD
@@ -59,3 +59,4 @@ for set in dev test; do
     keraldi score "data/$set" "exp/$model/decode_$set" --lang data/lang
 done
 show 9 "results" write_results
+run_reports 10 "$model"

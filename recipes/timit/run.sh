@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # TIMIT: 3,696 training utterances, 50-speaker dev set, 24-speaker core test; 61 -> 48 -> 39 phones.
 #
-#   recipes/timit/run.sh --timit DIR [--models "ff blstmp"] [--stage 1] [--stop-stage 9]
+#   recipes/timit/run.sh --timit DIR [--models "ff blstmp"] [--stage 1] [--stop-stage 10]
 #                        [--nj 2] [--cmd utils/local.sh] [--complete-test] [--seed 1]
 set -euo pipefail
 called_from=$PWD
@@ -71,3 +71,5 @@ for model in $models; do
   done
 done
 show 9 "results" write_results
+# shellcheck disable=SC2086  # names of models have no spaces
+run_reports 10 $models

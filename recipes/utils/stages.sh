@@ -27,6 +27,20 @@ run() {
   echo "  $((SECONDS - began)) s"
 }
 
+# Makes exp/MODEL/report.html of every model named, the others beside it.
+run_reports() {
+  local number=$1 model other others
+  shift
+  for model in "$@"; do
+    others=()
+    for other in "$@"; do
+      [[ $other == "$model" ]] || others+=("exp/$other")
+    done
+    run "$number" "report on $model" \
+      keraldi report "exp/$model" ${others[@]+"${others[@]}"} --lang data/lang
+  done
+}
+
 # Shows a stage's output on the terminal: the table at the end of a recipe.
 show() {
   local number=$1 title=$2

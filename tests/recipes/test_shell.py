@@ -133,6 +133,25 @@ def test_jobs_go_through_the_command_given(recipe, tmp_path):
     assert "wrapped" in (recipe.folder / "exp/log/03-third-step.log").read_text()
 
 
+def test_every_model_has_a_report_with_the_others_beside_it(tmp_path):
+    fake = tmp_path / "bin" / "keraldi"
+    fake.parent.mkdir()
+    fake.write_text('#!/usr/bin/env bash\necho "$@" >>called\n')
+    fake.chmod(0o755)
+    script = f"""set -euo pipefail
+stage=1 stop_stage=99 cmd={RECIPES}/utils/local.sh
+source {RECIPES}/utils/stages.sh
+run_reports 10 ff lstmp
+run_reports 10 alone"""
+    path = {**os.environ, "PATH": f"{fake.parent}:{os.environ['PATH']}"}
+    subprocess.run(["bash", "-c", script], cwd=tmp_path, env=path, check=True)
+    assert (tmp_path / "called").read_text().splitlines() == [
+        "report exp/ff exp/lstmp --lang data/lang",
+        "report exp/lstmp exp/ff --lang data/lang",
+        "report exp/alone --lang data/lang",
+    ]
+
+
 @pytest.mark.parametrize("system", ["slurm", "sge"])
 def test_queue_wrappers_pass_options_logs_and_status_on(system, tmp_path):
     queue = {"slurm": "srun", "sge": "qsub"}[system]
