@@ -23,7 +23,7 @@ run() {
     grep -v '^# ' "$log" | tail -n 15 | sed 's/^/  /' >&2
     exit "$status"
   fi
-  grep -v '^# ' "$log" | tail -n 1 | sed 's/^/  /'
+  { grep -v '^# ' "$log" || true; } | tail -n 1 | sed 's/^/  /' # a stage may print nothing
   echo "  $((SECONDS - began)) s"
 }
 
