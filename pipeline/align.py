@@ -279,7 +279,8 @@ def align(
         "min_frames": min_frames,
     }
     stamp = Stamp.of(folder, "align", settings=settings, inputs=inputs)
-    if stamp.matches(folder / "ali.scp"):
+    outputs = folder / "ali.ark", folder / "ali.scp"
+    if stamp.matches(*outputs):
         note(f"align: {folder} is up to date")
         return
     utterances = read_datadir(data)
@@ -304,7 +305,7 @@ def align(
         labels = from_times(utterances, table, features)
     stamp.clear()
     write_alignments(folder, labels.items(), table.phones, states=states)
-    stamp.write()
+    stamp.write(*outputs)
     total = sum(map(len, labels.values()))
     count = len(utterances.utterances)
     note(f"align: {folder}: kept {len(labels)} of {count} utterances, {total} frames")

@@ -241,6 +241,7 @@ def decode(
         note(f"decode: {folder} is up to date")
         return
     job = Job(read_datadir(data), read_lang(lang), source, grammar, tune, extras)
+    stamp.clear()
     accounting = job.run(chosen, folder)
-    stamp.write()
+    stamp.write(*(folder / name for name in (*OUTPUTS, *extras.names)))
     note(f"decode: {folder}: {accounting.line()}")

@@ -95,8 +95,9 @@ def lm(
     sentences = sentences_of(utterances.text, table, silence_prob=silence_prob)
     symbols = table.phones.symbols
     model = train_ngram(sentences, order=order, symbols=symbols, smoothing=smoothing)
+    stamp.clear()
     write_arpa(target, model)
-    stamp.write()
+    stamp.write(target)
     note(
         f"lm: {target}: {order}-gram of {len(sentences)} sentences, {smoothing}, "
         f"perplexity {read_arpa(target).perplexity(sentences).value:.2f} on them"

@@ -50,6 +50,7 @@ def _prepare(
     if stamp.matches(*(Path(out) / name for name in _OUTPUTS)):
         note(f"prepare {corpus}: {out} is up to date")
         return
+    stamp.clear()
     sets = make()
     stamp.write()
     _report(corpus, sets)

@@ -1,4 +1,4 @@
-"""Stage results: every scored decode dir below a folder, best first."""
+"""Stage results: every scored folder below another, best first."""
 
 import re
 from pathlib import Path
@@ -11,6 +11,7 @@ from rich.table import Table
 from features.errors import DataError
 from pipeline.scoring.policies import POLICIES
 from pipeline.scoring.summary import Summary, read_per
+from pipeline.stage import note, require
 
 # blstmp_seed1, blstmp-s2, blstmp/seed3: runs of one system
 _SEED = re.compile(r"[-_./]?(?:seed|(?<=[-_./])s)[-_]?\d+$")
@@ -18,15 +19,31 @@ _WIDTH = 240  # of a log: a row is never broken
 
 
 def _rows(exp: Path) -> list[tuple[str, str, Summary]]:
-    """Set, model and summary of every scored decode dir: sets by name, best first in each."""
-    rows = []
-    for path in sorted(exp.glob("**/decode_*/scoring/per")):
+    """Set, model and summary of every scored folder: sets by name, best first in each.
+
+    Raises:
+        DataError: nothing is scored, or lists every file that is damaged.
+    """
+    rows, faults = [], []
+    for path in sorted(exp.glob("**/scoring/per")):
         decoded = path.parent.parent
-        model = decoded.parent.relative_to(exp)
-        rows.append((decoded.name.removeprefix("decode_"), str(model), read_per(path)))
+        model = decoded.parent.relative_to(exp) if decoded != exp else exp
+        name = decoded.resolve().name.removeprefix("decode_")
+        try:
+            rows.append((name, str(model), read_per(path)))
+        except DataError as error:
+            faults.append(str(error))
+    if faults:
+        raise DataError.of(faults)
     if not rows:
-        raise DataError(f"{exp}: no **/decode_*/scoring/per; run keraldi score")
+        raise DataError(f"{exp}: no **/scoring/per below it; run keraldi score")
     return sorted(rows, key=lambda row: (row[0], row[2].rate, row[1]))
+
+
+def _unscored(exp: Path) -> list[Path]:
+    """Decode dirs that hold hypotheses and no rate."""
+    found = (path.parent for path in sorted(exp.glob("**/decode_*/hyp")))
+    return [path for path in found if not (path / "scoring" / "per").exists()]
 
 
 def seed_groups(rows: list[tuple[str, str, Summary]]) -> list[str]:
@@ -56,12 +73,14 @@ def seed_groups(rows: list[tuple[str, str, Summary]]) -> list[str]:
 def results(exp: str = "exp") -> None:
     """Prints the error rates of all scored decode dirs, best first within a set.
 
-    Below the table, seeds of one system (`x_seed1`, `x_seed2`, …) as mean ± sd, and the
-    protocols.
+    Each row names its protocol: fold, reference tokens, silence policy, decoding settings; a
+    set that these were tuned on is marked. Below the table, seeds of one system (`x_seed1`,
+    `x_seed2`, …) as mean ± sd, the protocols, and what was decoded and not scored.
 
     Args:
         exp: folder to look in.
     """
+    require(exp, mend="give the folder of the models")
     rows = _rows(Path(exp))
     table = Table(box=SIMPLE, title=f"Phoneme error rates below {exp}")
     table.add_column("set")
@@ -91,3 +110,5 @@ def results(exp: str = "exp") -> None:
         console.print(line)
     for lines, key in protocols.items():
         console.print(f"{key} " + "\n    ".join(lines))
+    for path in _unscored(Path(exp)):
+        note(f"results: {path}: decoded and not scored; run keraldi score")

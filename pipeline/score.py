@@ -329,7 +329,7 @@ def score(
     extras = find_extras(source, hyp, lang, phones, sides, scores)
     write_tables(folder, scores, protocol, extras)
     lines = write_report(folder, scores, protocol)
-    stamp.write()
+    stamp.write(*(folder / name for name in OUTPUTS))
     for line in extras.notes:
         note(f"score: {line}")
     for line in [*lines[1:], lines[0]]:

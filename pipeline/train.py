@@ -169,5 +169,5 @@ def train(
     write_text(
         folder / "priors.txt", "".join(f"{p:.6f}\n" for p in recogniser.log_priors)
     )
-    stamp.write()
+    stamp.write(folder / "final.keras")
     note(f"train: {folder}/final.keras, {len(material.train.utterances)} utterances")

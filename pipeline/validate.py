@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.datadir.datadir import read_datadir
 from pipeline.datadir.lang import read_lang
-from pipeline.datadir.operations import fix as mend
+from pipeline.datadir.mending import fix as mend
 from pipeline.datadir.validation import check_datadir
 from pipeline.stage import note
 
@@ -31,11 +31,15 @@ def validate(
         data: data dir.
         lang: lang dir; the transcripts' words are checked against it.
         train: training data dir; shared speakers are warned of.
-        fix: sort tables, make spk2utt anew, drop utterances that lack audio or text (named;
-            the old tables are kept in .backup).
+        fix: sort and tidy tables (Unix line ends, no blank line, none twice), make spk2utt
+            anew, drop utterances that lack audio, text or features (named); the old tables
+            are kept in .backup.
     """
     if fix:
-        for table, dropped in mend(data).items():
+        mended = mend(data)
+        for table, count in mended.tidied.items():
+            note(f"validate: {data}/{table}: {count} lines tidied or removed")
+        for table, dropped in mended.dropped.items():
             note(
                 f"validate: {len(dropped)} utterances dropped, absent from {table}: "
                 + ", ".join(dropped)

@@ -16,6 +16,8 @@ from pipeline.datadir.lexicon import (
 from pipeline.datadir.phones import Fold, PhoneTable, read_fold, read_phones
 from pipeline.datadir.tables import read_lines
 
+_NEEDED = ("phones.txt", "fold.map", "silence.txt")
+
 
 @dataclass(frozen=True)
 class Lang:
@@ -90,6 +92,15 @@ def read_lang(folder: str | Path) -> Lang:
     """
     place = Path(folder)
     recover(place)
+    if not place.is_dir():
+        raise DataError(
+            f"{place}: no such folder; run keraldi prepare, or check --lang"
+        )
+    if absent := [n for n in _NEEDED if not (place / n).exists()]:
+        raise DataError.of(
+            f"{place}/{n}: no such file; run keraldi prepare, which makes lang dirs"
+            for n in absent
+        )
     phones = read_phones(place / "phones.txt")
     fold = read_fold(place / "fold.map")
     lexicon = (

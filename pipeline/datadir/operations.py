@@ -1,4 +1,4 @@
-"""New data dirs from old ones: subset, split, combine, perturb, fix."""
+"""New data dirs from old ones: subset, split, combine, perturb."""
 
 import dataclasses
 import shutil
@@ -9,12 +9,12 @@ from typing import Any
 from features.errors import ConfigError, DataError
 from features.files import atomic_folder
 from features.temporaries import recover
-from pipeline.datadir.datadir import DataDir, read_datadir, restrict, write_datadir
+from pipeline.datadir.datadir import DataDir, restrict, write_datadir
 from pipeline.datadir.tables import read_lines, read_table, write_table
 
 # Further files, by what their lines begin with; a data dir may have them, and they travel.
-_BY_UTTERANCE = ("words", "utt2speed", "phones.ctm")
-_BY_SPEAKER = ("spk2age", "spk2dialect")
+BY_UTTERANCE = ("words", "utt2speed", "phones.ctm")
+BY_SPEAKER = ("spk2age", "spk2dialect")
 _WHOLE = ("features.yaml",)
 
 
@@ -63,9 +63,9 @@ def write_part(data: DataDir, utterances: set[str], out: str | Path) -> DataDir:
     with atomic_folder(out) as folder:
         (folder / _MARK).touch()
         write_datadir(part, folder)
-        for name in _BY_UTTERANCE:
+        for name in BY_UTTERANCE:
             _copy_lines(data.path / name, folder / name, utterances.__contains__)
-        for name in _BY_SPEAKER:
+        for name in BY_SPEAKER:
             _copy_lines(data.path / name, folder / name, part.spk2utt.__contains__)
         for name in _WHOLE:
             if (data.path / name).exists():
@@ -220,7 +220,7 @@ def combine(sources: Sequence[DataDir], out: str | Path) -> tuple[DataDir, list[
     with atomic_folder(out) as folder:
         (folder / _MARK).touch()
         write_datadir(whole, folder)
-        for name in (*_BY_UTTERANCE, *_BY_SPEAKER):
+        for name in (*BY_UTTERANCE, *BY_SPEAKER):
             present = [path / name for path in paths if (path / name).exists()]
             if len(present) == len(paths):
                 lines = sorted(line for path in present for line in read_lines(path))
@@ -291,50 +291,3 @@ def perturb_speed(data: DataDir, factors: Sequence[float], out: str | Path) -> D
         }
         write_table(folder / "utt2speed", speeds)
     return whole
-
-
-def fix(path: str | Path) -> dict[str, list[str]]:
-    """Sorts tables, makes spk2utt anew and drops utterances without audio, speaker or text.
-
-    The old tables are kept in `.backup` inside the data dir.
-
-    Returns:
-        Dropped utterances by the table that lacks them.
-
-    Raises:
-        DataError: a table cannot be read, or nothing would be left.
-    """
-    data = read_datadir(path)
-    lacking: dict[str, list[str]] = {}
-    kept = set(data.utterances)
-    recordings = {
-        r
-        for r, entry in data.wav.items()
-        if entry.endswith("|") or Path(entry).is_file()
-    }
-    tables = {
-        "segments": data.segments,
-        "text": data.text,
-        "feats.scp": data.feats,
-        "utt2num_frames": data.utt2num_frames,
-    }
-    for name, table in tables.items():
-        if table is not None:
-            lacking[name] = sorted(kept - set(table))
-            kept &= set(table)
-    lacking["wav.scp"] = sorted(
-        u for u in kept if data.recording_of(u) not in recordings
-    )
-    kept -= set(lacking["wav.scp"])
-    if not kept:
-        raise DataError(
-            f"{path}: every utterance lacks something; nothing would be left"
-        )
-    backup = data.path / ".backup"
-    backup.mkdir(exist_ok=True)
-    for file in data.path.iterdir():
-        if file.is_file() and file.suffix != ".ark":
-            shutil.copy2(file, backup / file.name)
-    part = restrict(data, kept)
-    write_datadir(part, data.path)
-    return {name: utts for name, utts in lacking.items() if utts}

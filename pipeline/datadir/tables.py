@@ -15,10 +15,14 @@ def read_lines(path: str | Path) -> list[str]:
     """
     try:
         content = Path(path).read_bytes()
-    except (FileNotFoundError, IsADirectoryError):
+    except FileNotFoundError:
         raise DataError(f"{path}: no such file; run the stage that makes it") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: a folder; give a file's name") from None
     try:
-        return content.decode("utf-8").splitlines()
+        # Not splitlines: a word may hold what Unicode calls a line separator.
+        lines = content.decode("utf-8").removesuffix("\n").split("\n")
+        return [line.removesuffix("\r") for line in lines] if content else []
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise DataError(

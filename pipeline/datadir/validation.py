@@ -13,7 +13,7 @@ from pipeline.datadir.times import read_ctm
 
 _MOST = 1000  # faults of one kind that are listed one by one: a page, not a book
 # Tables of a data dir, and whose keys they have.
-_KEYS = {
+KEYS = {
     "wav.scp": "recording",
     "utt2spk": "utterance",
     "text": "utterance",
@@ -52,7 +52,7 @@ class Validator:
         self.faults: list[str] = []
         self.warnings: list[str] = []
         self.rows = {
-            name: self._read(name) for name in _KEYS if (self.path / name).exists()
+            name: self._read(name) for name in KEYS if (self.path / name).exists()
         }
 
     def _fault(self, name: str, number: int, message: str) -> None:
@@ -63,7 +63,9 @@ class Validator:
         rows: list[Row] = []
         if content and not content.endswith(b"\n"):
             self._fault(
-                name, content.count(b"\n") + 1, "no newline at the end; add one"
+                name,
+                content.count(b"\n") + 1,
+                "no newline at the end; add one (keraldi validate --fix does)",
             )
         for number, line in enumerate(
             content.split(b"\n")[: content.count(b"\n") + 1], start=1
@@ -86,15 +88,24 @@ class Validator:
             return None
         if text.endswith("\r"):
             self._fault(
-                name, number, "ends in a carriage return; save with Unix line ends"
+                name,
+                number,
+                "ends in a carriage return; save with Unix line ends "
+                "(keraldi validate --fix does)",
             )
             text = text.rstrip("\r")
         key, *rest = text.split(maxsplit=1) or [""]
         if not key:
-            self._fault(name, number, "empty line; remove it")
+            self._fault(
+                name, number, "empty line; remove it (keraldi validate --fix does)"
+            )
             return None
         if text != text.strip():
-            self._fault(name, number, "space at an end of the line; remove it")
+            self._fault(
+                name,
+                number,
+                "space at an end of the line; remove it (validate --fix does)",
+            )
         if _BAD_ID.search(key):
             self._fault(
                 name, number, f"key {key!r} is no safe name; rename it without / or \\"
@@ -109,7 +120,10 @@ class Validator:
         for before, row in zip(rows, rows[1:], strict=False):
             if before.key == row.key:
                 self._fault(
-                    name, row.number, f"key {row.key!r} comes twice; remove one line"
+                    name,
+                    row.number,
+                    f"key {row.key!r} comes twice; remove one line "
+                    "(keraldi validate --fix does, where both say the same)",
                 )
             elif before.key.encode() > row.key.encode():
                 self._fault(
@@ -122,7 +136,10 @@ class Validator:
         for place, row in enumerate(rows):
             if seen.get(row.key, place - 1) != place - 1:
                 self._fault(
-                    name, row.number, f"key {row.key!r} comes twice; remove one line"
+                    name,
+                    row.number,
+                    f"key {row.key!r} comes twice; remove one line "
+                    "(keraldi validate --fix does, where both say the same)",
                 )
             seen[row.key] = place
 
@@ -154,7 +171,7 @@ class Validator:
     def _check_key_sets(self) -> None:
         utterances, speakers = self.keys("utt2spk"), self._speakers()
         wanted = {"utterance": utterances, "speaker": speakers}
-        for name, kind in _KEYS.items():
+        for name, kind in KEYS.items():
             if name in self.rows and name != "utt2spk" and kind in wanted:
                 self._compare(name, wanted[kind], kind)
         if "segments" in self.rows:

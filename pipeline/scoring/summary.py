@@ -108,10 +108,33 @@ class Summary:
         return any(_TUNED_ON_ITSELF in line for line in self.protocol)
 
 
-def _match(pattern: str, text: str, path: Path) -> re.Match[str]:
-    found = re.search(pattern, text, flags=re.MULTILINE)
+# What `read_per` needs of a file: a pattern, and the same in words.
+_FIRST = (
+    re.compile(r"\A%PER (\d+\.\d+) \[ (\d+ / \d+),"),
+    "a first line of the form '%PER 18.50 [ 1335 / 7215, …'",
+)
+_INTERVAL = (
+    re.compile(r"^95 % interval ([\d.]+) to ([\d.]+),", flags=re.MULTILINE),
+    "a line '95 % interval LOW to HIGH, …'",
+)
+_HEADLINE = (
+    re.compile(r"^headline policy (\S+)", flags=re.MULTILINE),
+    "a line 'headline policy NAME …'",
+)
+
+
+def _line(name: str, rest: str) -> tuple[re.Pattern[str], str]:
+    pattern = re.compile(rf"^{name}: {rest}", flags=re.MULTILINE)
+    return pattern, f"a line that begins with '{name}: '"
+
+
+def _find(wanted: tuple[re.Pattern[str], str], text: str, path: Path) -> re.Match[str]:
+    pattern, words = wanted
+    found = pattern.search(text)
     if found is None:
-        raise DataError(f"{path}: no line like {pattern!r}; run keraldi score again")
+        began = text.partition("\n")[0][:60]
+        got = f"it begins with {began!r}" if text.strip() else "the file is empty"
+        raise DataError(f"{path}: expected {words}, {got}; run keraldi score again")
     return found
 
 
@@ -119,19 +142,18 @@ def read_per(path: Path) -> Summary:
     """Reads the file that `write_report` wrote.
 
     Raises:
-        DataError: it is of another form.
+        DataError: it is of another form; says which line is missing.
     """
     text = "\n".join(read_lines(path))
-    line = _match(r"\A%PER ([\d.]+) \[ (\d+ / \d+),", text, path)
-    interval = _match(r"^95 % interval ([\d.]+) to ([\d.]+),", text, path)
+    line, interval = _find(_FIRST, text, path), _find(_INTERVAL, text, path)
     return Summary(
         rate=float(line[1]),
         counts=line[2],
         interval=f"{interval[1]}-{interval[2]}",
-        headline=_match(r"^headline policy (\S+)", text, path)[1],
-        rates={p: _match(rf"^{p}: %PER (\S+) ", text, path)[1] for p in POLICIES},
+        headline=_find(_HEADLINE, text, path)[1],
+        rates={p: _find(_line(p, r"%PER (\S+) "), text, path)[1] for p in POLICIES},
         protocol=tuple(
-            _match(rf"^{name}: .*$", text, path)[0]
+            _find(_line(name, ".*$"), text, path)[0]
             for name in ("fold", "alignment", "decoding")
         ),
     )

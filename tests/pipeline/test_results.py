@@ -59,11 +59,42 @@ def test_nothing_scored_is_said(tmp_path):
         results(str(tmp_path))
 
 
-def test_a_file_of_another_form_is_named(tmp_path):
-    put(tmp_path / "a/decode_test", 1)
-    (tmp_path / "a/decode_test/scoring/per").write_text("%WER 3\n")
-    with pytest.raises(DataError, match="decode_test/scoring/per: no line like"):
+def changed(text, line, new):
+    lines = text.splitlines()
+    lines[line] = new
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: "%WER 3", r"form '%PER 18.50 .*, it begins with '%WER 3'; run"),
+        (lambda text: "", "the file is empty; run keraldi score again"),
+        (lambda text: changed(text, 0, "%PER n/a [ 0 / 0,"), "a first line of the"),
+        (lambda text: changed(text, 1, ""), "a line '95 % interval LOW to HIGH"),
+        (lambda text: text[: text.index("fold:")], "a line that begins with 'fold: '"),
+    ],
+)
+def test_damage_is_told_in_words(damage, message, tmp_path):
+    for name in ("a", "b"):
+        put(tmp_path / name / "decode_test", 1)
+        path = tmp_path / name / "decode_test/scoring/per"
+        path.write_text(damage(path.read_text()))
+    with pytest.raises(DataError, match=message) as caught:
         results(str(tmp_path))
+    told = str(caught.value).splitlines()
+    assert [line.count("decode_test/scoring/per: expected") for line in told] == [1, 1]
+    assert "\\" not in str(caught.value)
+
+
+def test_any_scored_folder_counts_and_unscored_ones_are_named(tmp_path, capsys):
+    put(tmp_path / "transcribed", 1)
+    (tmp_path / "ff/decode_dev").mkdir(parents=True)
+    (tmp_path / "ff/decode_dev/hyp").write_text("u a\n")
+    results(str(tmp_path))
+    captured = capsys.readouterr()
+    assert "10.00" in captured.out and "transcribed" in captured.out
+    assert "ff/decode_dev: decoded and not scored; run keraldi" in captured.err
 
 
 def test_seeds_of_one_system_are_one_line(tmp_path, capsys):

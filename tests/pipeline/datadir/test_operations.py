@@ -1,8 +1,6 @@
 """Data dirs: read, written, validated, mended, cut and joined."""
 
-import numpy as np
 import pytest
-import soundfile
 
 from features.errors import ConfigError, DataError
 from pipeline.datadir import operations
@@ -13,28 +11,6 @@ from pipeline.datadir.tables import read_table
 from pipeline.datadir.validation import check_datadir
 
 LANG = Lang(PhoneTable(("sil", "a", "b")), Fold({}), None, ("sil",))
-
-
-@pytest.fixture
-def data(tmp_path) -> DataDir:
-    """Three speakers with three utterances each."""
-    utterances = [f"{spk}-{n}" for spk in ("ann", "bob", "eve") for n in range(3)]
-    wav = {}
-    for number, utt in enumerate(utterances):
-        wav[utt] = str(tmp_path / f"{utt}.wav")
-        soundfile.write(wav[utt], np.full(1600 * (number + 1), 0.1), 16000)
-    data = DataDir(
-        path=tmp_path / "data",
-        wav=wav,
-        utt2spk={utt: utt[:3] for utt in utterances},
-        text={utt: ("a", "b") for utt in utterances},
-        spk2gender={"ann": "f", "bob": "m", "eve": "f"},
-        utt2dur={utt: (n + 1) / 10 for n, utt in enumerate(utterances)},
-    )
-    write_datadir(data, tmp_path / "data")
-    (tmp_path / "data" / "spk2age").write_text("ann 30\nbob 40\neve 50\n")
-    (tmp_path / "data" / "words").write_text("".join(f"{u} x y\n" for u in utterances))
-    return data
 
 
 def test_a_data_dir_comes_back(data):
@@ -104,18 +80,6 @@ def test_all_faults_are_told_at_once(data):
     with pytest.raises(DataError) as caught:
         check_datadir(data.path, lang=LANG)
     assert len(str(caught.value).splitlines()) == 3
-
-
-def test_fix_sorts_drops_and_keeps_a_backup(data):
-    replace_in(data.path / "text", "ann-1 a b\n", "")
-    replace_in(data.path / "wav.scp", "ann-2.wav", "gone.wav")
-    (data.path / "spk2utt").unlink()
-    lines = (data.path / "utt2spk").read_text().splitlines()
-    (data.path / "utt2spk").write_text("".join(f"{x}\n" for x in reversed(lines)))
-    assert operations.fix(data.path) == {"text": ["ann-1"], "wav.scp": ["ann-2"]}
-    assert check_datadir(data.path, lang=LANG) == []
-    assert len(read_datadir(data.path).utterances) == 7
-    assert (data.path / ".backup" / "utt2spk").read_text().startswith("eve-2")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from features.errors import DataError
 from pipeline.datadir.lang import Lang, read_lang, write_lang
 from pipeline.datadir.lexicon import Lexicon, read_lexicon
 from pipeline.datadir.phones import Fold, PhoneTable, read_fold, read_phones
-from pipeline.datadir.tables import read_table, write_table
+from pipeline.datadir.tables import read_lines, read_table, write_table
 
 KEYS = st.text(
     st.characters(categories=["L", "N"], include_characters="-_"),
@@ -37,6 +37,32 @@ def test_wrong_tables_are_told(content, message, tmp_path):
     (tmp_path / "table").write_bytes(content)
     with pytest.raises(DataError, match=message):
         read_table(tmp_path / "table")
+
+
+def test_lines_end_at_newlines_alone(tmp_path):
+    (tmp_path / "table").write_bytes("a x\u2028y\x0cz\r\nb\r\n".encode())
+    assert read_lines(tmp_path / "table") == ["a x\u2028y\x0cz", "b"]
+    (tmp_path / "table").write_bytes(b"")
+    assert read_lines(tmp_path / "table") == []
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(DataError, match="table: a folder; give a file's name"):
+        (tmp_path / "table").mkdir()
+        read_lines(tmp_path / "table")
+
+
+def test_a_lang_dir_that_lacks_files_names_the_stage(tmp_path):
+    with pytest.raises(DataError, match="absent: no such folder; run keraldi prepare"):
+        read_lang(tmp_path / "absent")
+    (tmp_path / "phones.txt").write_text("sil 0\n")
+    with pytest.raises(DataError) as caught:
+        read_lang(tmp_path)
+    names = [
+        line.split(": no such file; run keraldi prepare")[0]
+        for line in str(caught.value).splitlines()
+    ]
+    assert names == [f"{tmp_path}/fold.map", f"{tmp_path}/silence.txt"]
 
 
 def test_phone_tables_count_from_zero(tmp_path):
