@@ -1,6 +1,7 @@
 """CTC prefix beam search with an n-gram."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -52,12 +53,169 @@ def _offer(
     return count + 1
 
 
+class _Tree(NamedTuple):
+    """All prefixes that were ever kept; 0 is the empty one.
+
+    Attributes:
+        nodes: [P, 3] int32: last phone, prefix without it, grammar's state.
+        children: [P, V] int32, the prefix with one more phone; -1 where never kept.
+        slots: [P] int32, place in the beam; -1 outside.
+        lm: [P] float64, what the grammar adds.
+    """
+
+    nodes: np.ndarray
+    children: np.ndarray
+    slots: np.ndarray
+    lm: np.ndarray
+
+
+class _Beam(NamedTuple):
+    """The prefixes that are followed.
+
+    Attributes:
+        prefixes: [B] int32.
+        blank, label: [B] float64, log probability of all alignments so far that end in a
+            blank, and in the prefix's last phone.
+        both: [B], of the two together.
+    """
+
+    prefixes: np.ndarray
+    blank: np.ndarray
+    label: np.ndarray
+    both: np.ndarray
+
+
 @numba.njit(cache=True, nogil=True)
-def _grown(table: np.ndarray, rows: int) -> np.ndarray:
-    """The table with room for as many rows; new ones are -1."""
-    bigger = np.full((rows, table.shape[1]), _NONE, table.dtype)
-    bigger[: len(table)] = table
+def _make_tree(room: int, phones: int) -> _Tree:
+    return _Tree(
+        np.full((room, 3), _NONE, np.int32),
+        np.full((room, phones), _NONE, np.int32),
+        np.full(room, _NONE, np.int32),
+        np.zeros(room),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def _with_room(tree: _Tree, used: int, width: int) -> _Tree:
+    """The tree, with room for `width` more prefixes."""
+    if used + width <= len(tree.slots):
+        return tree
+    bigger = _make_tree(2 * len(tree.slots) + width, tree.children.shape[1])
+    bigger.nodes[:used] = tree.nodes[:used]
+    bigger.children[:used] = tree.children[:used]
+    bigger.slots[:used] = tree.slots[:used]
+    bigger.lm[:used] = tree.lm[:used]
     return bigger
+
+
+@numba.njit(cache=True, nogil=True)
+def _ends(tree: _Tree, beam: _Beam, slot: int, phone: int) -> float:
+    """Log probability of a prefix's alignments that a phone can go on from.
+
+    The same phone again must come after a blank, or it would be merged.
+    """
+    same = tree.nodes[beam.prefixes[slot], 0] == phone
+    return beam.blank[slot] if same else beam.both[slot]
+
+
+@numba.njit(cache=True, nogil=True)
+def _stay(tree: _Tree, beam: _Beam, frame: np.ndarray) -> _Beam:
+    """The prefixes of the beam a frame later: by a blank, the last phone held, or that phone
+    newly said behind a shorter prefix of the beam."""
+    blank = beam.both + frame[-1]
+    label = np.full(len(blank), -np.inf)
+    for slot in range(len(blank)):
+        phone, parent, _ = tree.nodes[beam.prefixes[slot]]
+        if parent == _NONE:
+            continue
+        label[slot] = beam.label[slot] + frame[phone]
+        above = tree.slots[parent]
+        if above != _NONE:
+            ends = _ends(tree, beam, above, phone)
+            label[slot] = _add(label[slot], ends + frame[phone])
+    both = np.empty(len(blank))
+    for slot in range(len(blank)):
+        both[slot] = _add(blank[slot], label[slot])
+    return _Beam(beam.prefixes, blank, label, both)
+
+
+@numba.njit(cache=True, nogil=True)
+def _choose(
+    tree: _Tree,
+    beam: _Beam,
+    later: _Beam,
+    frame: np.ndarray,
+    costs: np.ndarray,
+    scale: float,
+    width: int,
+) -> np.ndarray:
+    """The best prefixes after a frame, at most `width`.
+
+    A prefix of the beam is -1 - slot, one with another phone is slot * V + phone.
+    """
+    phones = costs.shape[1]
+    totals, choices = np.empty(width), np.empty(width, np.int64)
+    kept = 0
+    for slot in range(len(beam.both)):
+        total = scale * later.both[slot] + tree.lm[beam.prefixes[slot]]
+        kept = _offer(totals, choices, kept, total, -1 - slot)
+    for slot in range(len(beam.both)):
+        prefix = beam.prefixes[slot]
+        last, _, row = tree.nodes[prefix]
+        blank, both, lm = beam.blank[slot], beam.both[slot], tree.lm[prefix]
+        for phone in range(phones):  # `_ends` written out: this is where time goes
+            ends = blank if phone == last else both
+            total = scale * (ends + frame[phone]) + lm + costs[row, phone]
+            if kept == width and total <= totals[width - 1]:
+                continue
+            child = tree.children[prefix, phone]
+            if child != _NONE and tree.slots[child] != _NONE:
+                continue  # `_stay` has it
+            kept = _offer(totals, choices, kept, total, slot * phones + phone)
+    return choices[:kept]
+
+
+@numba.njit(cache=True, nogil=True)
+def _follow(
+    tree: _Tree,
+    used: int,
+    beam: _Beam,
+    later: _Beam,
+    frame: np.ndarray,
+    following: np.ndarray,
+    costs: np.ndarray,
+    choices: np.ndarray,
+) -> tuple[_Beam, int]:
+    """The beam of the chosen prefixes; new ones are put into the tree."""
+    count, phones = len(choices), costs.shape[1]
+    prefixes = np.empty(count, np.int32)
+    blank, label = np.full(count, -np.inf), np.empty(count)
+    for place in range(count):
+        choice = choices[place]
+        if choice < 0:
+            slot = -1 - choice
+            prefixes[place] = beam.prefixes[slot]
+            blank[place], label[place] = later.blank[slot], later.label[slot]
+            continue
+        slot, phone = choice // phones, choice % phones
+        prefix = beam.prefixes[slot]
+        child = tree.children[prefix, phone]
+        if child == _NONE:
+            child, used = used, used + 1
+            row = tree.nodes[prefix, 2]
+            tree.nodes[child, 0], tree.nodes[child, 1] = phone, prefix
+            tree.nodes[child, 2] = following[row, phone]
+            tree.lm[child] = tree.lm[prefix] + costs[row, phone]
+            tree.children[prefix, phone] = child
+        prefixes[place] = child
+        label[place] = _ends(tree, beam, slot, phone) + frame[phone]
+    for prefix in beam.prefixes:
+        tree.slots[prefix] = _NONE
+    both = np.empty(count)
+    for place in range(count):
+        tree.slots[prefixes[place]] = place
+        both[place] = _add(blank[place], label[place])
+    return _Beam(prefixes, blank, label, both), used
 
 
 @numba.njit(cache=True, nogil=True)
@@ -70,97 +228,25 @@ def _search(
     scale: float,
     width: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Totals [W] and prefixes [W] of the best, and all prefixes [P, 3]: phone, parent, row."""
-    phones = costs.shape[1]
-    tree = np.full((_ROOM, 3), _NONE, np.int32)
-    children = np.full((_ROOM, phones), _NONE, np.int32)
-    slots = np.full((_ROOM, 1), _NONE, np.int32)  # place in the beam
-    lm = np.zeros(_ROOM)  # what grammar and penalty add
-    tree[0, 2], used = start, 1
-    beam = np.zeros(width, np.int32)  # prefixes in it
-    count = 1
-    # Log probability of all alignments that end in a blank, and in the last phone.
-    blank, label = np.full(width, -np.inf), np.full(width, -np.inf)
-    blank[0] = 0.0
-    totals, choices = np.empty(width), np.empty(width, np.int64)
+    """Totals [B] and prefixes [B] of the best, and all prefixes [P, 3]: phone, parent, row."""
+    tree, used = _make_tree(_ROOM, costs.shape[1]), 1
+    tree.nodes[0, 2], tree.slots[0] = start, 0
+    zero = np.zeros(1)
+    beam = _Beam(np.zeros(1, np.int32), zero, np.full(1, -np.inf), zero)
     for time in range(len(frames)):
         frame = frames[time]
-        for slot in range(count):
-            slots[beam[slot], 0] = slot
-        both = np.empty(count)
-        for slot in range(count):
-            both[slot] = _add(blank[slot], label[slot])
-        next_blank = both + frame[phones]
-        next_label = np.full(count, -np.inf)
-        for slot in range(count):
-            prefix = beam[slot]
-            if prefix > 0:
-                next_label[slot] = _add(
-                    next_label[slot], label[slot] + frame[tree[prefix, 0]]
-                )
-            parent = tree[prefix, 1]
-            if parent != _NONE and slots[parent, 0] != _NONE:
-                above = slots[parent, 0]
-                same = tree[parent, 0] == tree[prefix, 0] and parent > 0
-                ends = blank[above] if same else both[above]
-                next_label[slot] = _add(next_label[slot], ends + frame[tree[prefix, 0]])
-        kept = 0
-        for slot in range(count):
-            total = scale * _add(next_blank[slot], next_label[slot]) + lm[beam[slot]]
-            kept = _offer(totals, choices, kept, total, -1 - slot)
-        for slot in range(count):
-            prefix = beam[slot]
-            row, base = tree[prefix, 2], lm[prefix]
-            for phone in range(phones):
-                child = children[prefix, phone]
-                if child != _NONE and slots[child, 0] != _NONE:
-                    continue
-                same = prefix > 0 and tree[prefix, 0] == phone
-                ends = blank[slot] if same else both[slot]
-                total = scale * (ends + frame[phone]) + base + costs[row, phone]
-                kept = _offer(totals, choices, kept, total, slot * phones + phone)
-        for slot in range(count):
-            slots[beam[slot], 0] = _NONE
-        if used + width > len(tree):
-            rows = 2 * len(tree) + width
-            tree, children = _grown(tree, rows), _grown(children, rows)
-            slots = _grown(slots, rows)
-            longer = np.zeros(rows)
-            longer[:used] = lm[:used]
-            lm = longer
-        new_beam = np.zeros(width, np.int32)
-        new_blank, new_label = np.full(width, -np.inf), np.full(width, -np.inf)
-        for place in range(kept):
-            choice = choices[place]
-            if choice < 0:
-                slot = -1 - choice
-                new_beam[place] = beam[slot]
-                new_blank[place] = next_blank[slot]
-                new_label[place] = next_label[slot]
-                continue
-            slot, phone = choice // phones, choice % phones
-            prefix = beam[slot]
-            child = children[prefix, phone]
-            if child == _NONE:
-                child, used = used, used + 1
-                row = tree[prefix, 2]
-                tree[child, 0], tree[child, 1] = phone, prefix
-                tree[child, 2] = following[row, phone]
-                lm[child] = lm[prefix] + costs[row, phone]
-                children[prefix, phone] = child
-            same = prefix > 0 and tree[prefix, 0] == phone
-            ends = blank[slot] if same else both[slot]
-            new_beam[place] = child
-            new_label[place] = ends + frame[phone]
-        beam, blank, label, count = new_beam, new_blank, new_label, kept
-    last, order = 0, np.empty(width, np.int64)
+        later = _stay(tree, beam, frame)
+        choices = _choose(tree, beam, later, frame, costs, scale, width)
+        tree = _with_room(tree, used, width)
+        beam, used = _follow(tree, used, beam, later, frame, following, costs, choices)
+    count = len(beam.both)
+    totals, order, kept = np.empty(count), np.empty(count, np.int64), 0
     for slot in range(count):
-        prefix = beam[slot]
-        total = (
-            scale * _add(blank[slot], label[slot]) + lm[prefix] + final[tree[prefix, 2]]
-        )
-        last = _offer(totals, order, last, total, prefix)
-    return totals[:last], order[:last], tree[:used]
+        prefix = beam.prefixes[slot]
+        ending = tree.lm[prefix] + final[tree.nodes[prefix, 2]]
+        total = scale * beam.both[slot] + ending
+        kept = _offer(totals, order, kept, total, prefix)
+    return totals[:kept], order[:kept], tree.nodes[:used]
 
 
 def prefix_beam(

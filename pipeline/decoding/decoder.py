@@ -9,11 +9,12 @@ from pipeline.datadir.times import PhoneInterval
 from pipeline.decoding.ctc import prefix_beam
 from pipeline.decoding.forced import locate_ctc
 from pipeline.decoding.grammar import Grammar
+from pipeline.decoding.hmm import Network, make_network
 from pipeline.decoding.nbest import nbest_frames
 from pipeline.decoding.outputs import OutputLayer
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.decoding.tokens import Token, greedy_ctc, greedy_frames
-from pipeline.decoding.viterbi import Network, decode_frames, make_network
+from pipeline.decoding.viterbi import decode_frames
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,9 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from pipeline.decoding.hmm import Network, check_scores, heard_as
 from pipeline.decoding.tokens import Token
-from pipeline.decoding.viterbi import (
-    Network,
-    Phones,
-    check_scores,
-    decode_frames,
-    heard_as,
-)
+from pipeline.decoding.viterbi import Phones, decode_frames
 
 _PENDING = -3  # less the record before (-1 or more): no record's number
 _PRIME = np.uint64(1099511628211)  # FNV's: sequences are told apart by 64 bits

@@ -44,7 +44,8 @@ import time, numpy as np
 began = time.perf_counter()
 from pipeline.decoding.ctc import prefix_beam
 from pipeline.decoding.grammar import flat_grammar
-from pipeline.decoding.viterbi import decode_frames, make_network
+from pipeline.decoding.hmm import make_network
+from pipeline.decoding.viterbi import decode_frames
 imported = time.perf_counter()
 grammar = flat_grammar(3)
 decode_frames(np.zeros((9, 3), np.float32), make_network(grammar))

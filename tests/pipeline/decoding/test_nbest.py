@@ -5,10 +5,11 @@ import pytest
 
 from pipeline.datadir.phones import PhoneTable
 from pipeline.decoding.grammar import flat_grammar, make_grammar
+from pipeline.decoding.hmm import make_network
 from pipeline.decoding.nbest import nbest_frames
 from pipeline.decoding.smoothing import train_ngram
 from pipeline.decoding.tokens import Token
-from pipeline.decoding.viterbi import decode_frames, make_network
+from pipeline.decoding.viterbi import decode_frames
 
 FLOAT32_SUM = 1e-4  # sums of up to 8 float32 terms of size 3
 

@@ -6,9 +6,10 @@ import pytest
 from features.errors import DataError
 from pipeline.datadir.phones import PhoneTable
 from pipeline.decoding.grammar import Grammar, Places, flat_grammar, make_grammar
+from pipeline.decoding.hmm import make_network
 from pipeline.decoding.smoothing import train_ngram
 from pipeline.decoding.tokens import Token
-from pipeline.decoding.viterbi import Phones, Search, decode_frames, make_network
+from pipeline.decoding.viterbi import Phones, Search, decode_frames
 
 FLOAT32_SUM = 1e-4  # sums of up to 6 float32 terms of size 3
 

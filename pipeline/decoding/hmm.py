@@ -1,0 +1,82 @@
+"""Phone HMMs over a grammar: what Viterbi searches walk through."""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from features.errors import DataError
+from pipeline.decoding.grammar import Grammar
+
+
+class Network(NamedTuple):
+    """A grammar and the HMMs of its phones, as the search reads them.
+
+    A place is a phone and the grammar's state behind it; each has a chain of `length` copies.
+    The copies are walked one a frame; copy k is heard as state k * states // length of its
+    phone, and only the last copy of a state may repeat.
+
+    Attributes:
+        start: the grammar's first state.
+        rows: [N] int32, the grammar's state behind a place.
+        phones: [N] int32, the phone of a place.
+        targets: [H, V] int32, place that a phone leads to from a state.
+        costs: [H, V] float64, what it adds: LM weight and insertion penalty applied.
+        cheapest: [H] float64, the greatest of a state's costs.
+        final: [H] float64, what an end adds.
+        states, length: of every phone.
+    """
+
+    start: int
+    rows: np.ndarray
+    phones: np.ndarray
+    targets: np.ndarray
+    costs: np.ndarray
+    cheapest: np.ndarray
+    final: np.ndarray
+    states: int
+    length: int
+
+
+def make_network(grammar: Grammar, *, states: int = 1, min_frames: int = 1) -> Network:
+    """Joins a grammar and phone HMMs.
+
+    Args:
+        grammar: of V phones, weight and penalty applied.
+        states: states a phone, walked from first to last without skips.
+        min_frames: frames a phone lasts at least.
+    """
+    return Network(
+        grammar.start,
+        grammar.places.states,
+        grammar.places.phones,
+        grammar.places.targets,
+        grammar.log_probs,
+        grammar.log_probs.max(axis=1),
+        grammar.final,
+        states,
+        max(states, min_frames),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def heard_as(copy: int, length: int, states: int) -> tuple[int, bool]:
+    """The state that a copy is heard as, and whether the copy may repeat."""
+    state = copy * states // length
+    return state, copy == length - 1 or (copy + 1) * states // length > state
+
+
+def check_scores(scores: np.ndarray, width: int) -> np.ndarray:
+    """Scores as the searches want them: they read memory by phone, so these are checked.
+
+    Raises:
+        DataError: scores are NaN, or not `width` a frame.
+    """
+    if scores.ndim != 2 or scores.shape[1] != width:
+        raise DataError(
+            f"expected scores of shape [T, {width}], got {list(scores.shape)}; the model and "
+            "the language model have different phones"
+        )
+    if np.isnan(scores).any():
+        raise DataError("the model's scores hold NaN; train it again")
+    return np.ascontiguousarray(scores, np.float32)
