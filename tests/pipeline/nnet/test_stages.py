@@ -152,8 +152,9 @@ def test_framewise_training_asks_for_labels(here, small, capsys):
     assert "framewise needs labels; give --alignments" in capsys.readouterr().err
 
 
-def test_decode_refuses_other_features(here, small, capsys):
-    assert train(here, {**small, "training": {"epochs": 1}}, "exp/x", *ALIGNMENTS) == 0
+def test_decode_refuses_other_features(here, capsys):
+    values = {**FLAT["train"], "training": {"epochs": 1}}
+    assert train(here, values, "exp/x", *ALIGNMENTS) == 0
     path = here / "data/dev/features.yaml"
     path.write_text(path.read_text().replace("librosa", "kaldi"))
     assert main("decode exp/x data/dev exp/x/decode_dev --lang data/lang".split()) == 2
@@ -162,8 +163,9 @@ def test_decode_refuses_other_features(here, small, capsys):
     assert not Path("exp/x/decode_dev/hyp").exists()
 
 
-def test_the_model_dir_holds_what_the_design_says(here, small):
-    assert train(here, {**small, "training": {"epochs": 1}}, "exp/x", *ALIGNMENTS) == 0
+def test_the_model_dir_holds_what_the_design_says(here):
+    values = {**FLAT["train"], "training": {"epochs": 1}}
+    assert train(here, values, "exp/x", *ALIGNMENTS) == 0
     for name in (
         "config.yaml", "final.keras", "phones.txt", "priors.txt", "history.csv",
         "environment.txt", "log", "checkpoints",

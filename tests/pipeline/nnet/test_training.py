@@ -18,7 +18,7 @@ from pipeline.nnet.training import Material, Training
 from pipeline.train import ctc_targets, dev_per
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def training_of(task, config_of):
     """Makes a `Training` of plain settings in a folder."""
 
@@ -97,9 +97,12 @@ def fit_with_stops(make, stops: list[int], monkeypatch) -> Training:
     return training
 
 
-@pytest.mark.parametrize("kind", ["framewise", "truncated", "newbob"])
+@pytest.mark.parametrize(
+    ("kind", "stops"),
+    [("truncated", [7]), ("newbob", [3, 9])],  # in an epoch, and in one after it
+)
 def test_interrupted_training_ends_with_the_same_weights(
-    kind, small, training_of, tmp_path, monkeypatch
+    kind, stops, small, training_of, tmp_path, monkeypatch
 ):
     values = {**small, "augment": {"frequency_masks": 1, "frequency_width": 2}}
     if kind == "truncated":
@@ -109,7 +112,7 @@ def test_interrupted_training_ends_with_the_same_weights(
     whole = training_of(values, tmp_path / "whole")
     whole.fit()
     parts = fit_with_stops(
-        lambda: training_of(values, tmp_path / "parts"), [3, 9], monkeypatch
+        lambda: training_of(values, tmp_path / "parts"), stops, monkeypatch
     )
     for a, b in zip(whole.model.get_weights(), parts.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -122,17 +125,26 @@ def test_interrupted_training_ends_with_the_same_weights(
     assert histories[0] == histories[1]
 
 
-def test_seeds_make_runs_equal_or_different(small, training_of, tmp_path):
-    def weights(seed: int, name: str) -> list[np.ndarray]:
-        training = training_of(
-            {**small, "training": {"epochs": 1, "seed": seed}}, tmp_path / name
-        )
-        training.fit()
-        return training.model.get_weights()
+AVERAGED = {"epochs": 2, "seed": 5, "average": 2}
 
-    first, again, other = weights(1, "a"), weights(1, "b"), weights(2, "c")
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+@pytest.fixture(scope="module")
+def trained(small, training_of, tmp_path_factory) -> tuple[Training, Path, list[str]]:
+    """A training that has ended, its model dir, and what it reported."""
+    folder, lines = tmp_path_factory.mktemp("trained"), []
+    training = training_of({**small, "training": AVERAGED}, folder, lines)
+    training.fit()
+    return training, folder, lines
+
+
+@pytest.mark.parametrize(("seed", "equal"), [(5, True), (6, False)])
+def test_seeds_make_runs_equal_or_different(
+    seed, equal, small, trained, training_of, tmp_path
+):
+    training = training_of({**small, "training": {**AVERAGED, "seed": seed}}, tmp_path)
+    training.fit()
+    sides = (trained[0].model.get_weights(), training.model.get_weights())
+    assert all(map(np.array_equal, *sides)) is equal
 
 
 def test_bad_batches_are_named_and_then_end_the_run(small, training_of, tmp_path):
@@ -147,30 +159,23 @@ def test_bad_batches_are_named_and_then_end_the_run(small, training_of, tmp_path
     assert any("batch skipped: s" in line for line in lines)
 
 
-def test_the_mean_of_the_last_epochs_is_weighed_against_the_best(
-    small, training_of, tmp_path
-):
-    lines: list[str] = []
-    training_of(
-        {**small, "training": {"epochs": 3, "average": 2}}, tmp_path, lines
-    ).fit()
+def test_the_mean_of_the_last_epochs_is_weighed_against_the_best(trained):
+    lines = trained[2]
     assert any(line.startswith("mean of the last 2 epochs: dev loss") for line in lines)
 
 
-def test_a_finished_model_carries_what_inference_needs(small, training_of, tmp_path):
-    training_of({**small, "training": {"epochs": 1}}, tmp_path).fit()
-    recogniser = load_recogniser(tmp_path)
+def test_a_finished_model_carries_what_inference_needs(trained):
+    recogniser = load_recogniser(trained[1])
     assert recogniser.phones.symbols == ("sil", "a", "b", "c")
     assert recogniser.features == FeatureOptions(num_mels=8)
     assert np.exp(recogniser.log_priors).sum() == pytest.approx(1.0, abs=1e-5)
     assert recogniser.frame_shift == pytest.approx(0.01)
 
 
-def test_other_features_are_refused(small, training_of, task, tmp_path):
-    training_of({**small, "training": {"epochs": 1}}, tmp_path / "exp").fit()
+def test_other_features_are_refused(trained, tmp_path):
     (tmp_path / "features.yaml").write_text("{num_mels: 12}\n")
     with pytest.raises(DataError, match="num_mels is 12 but .* trained with 8"):
-        load_recogniser(tmp_path / "exp").check_data(tmp_path)
+        load_recogniser(trained[1]).check_data(tmp_path)
 
 
 def test_a_damaged_model_is_refused(tmp_path):
