@@ -15,7 +15,7 @@ from pipeline.datadir.lang import read_lang
 from pipeline.datadir.phones import read_phones
 from pipeline.decoding.outputs import OutputLayer
 from pipeline.posteriors import Model, Store
-from pipeline.reporting.breakdown import choose_examples
+from pipeline.reporting.breakdown import choose_examples, confused_examples
 from pipeline.reporting.examples import make_examples
 from pipeline.reporting.page import PARTS, Fold, model_json, render, set_json
 from pipeline.reporting.sources import (
@@ -122,7 +122,8 @@ def _set(
     chosen = choose_examples(known, examples)
     extra = [utt for utt in show if utt in known]
     chosen["asked"] = extra
-    wanted = list(dict.fromkeys([*chosen["worst"], *chosen["median"], *extra]))
+    confused = confused_examples(found.system.pairs, 2 * examples)
+    wanted = list(dict.fromkeys([*sum(chosen.values(), []), *confused]))
     matrices, layer, notes = posteriors.of(found, wanted)
     made, faults = make_examples(
         found, wanted, matrices, layer, allow_pipes=allow_pipes
@@ -151,7 +152,8 @@ def report(
             beside it with paired tests.
         out: the page; `report.html` in the first model dir when not given.
         lang: lang dir; needed where scoring folded phones, to mark errors in time.
-        examples: how many of the worst, and of the median utterances of a set are drawn.
+        examples: how many of the worst, and of the median utterances of a set are drawn; and
+            one for each of twice as many of its most frequent errors.
         show: further utterances to draw.
         posteriors: draw posteriorgrams; the network is run where decode stored none.
         allow_pipes: run commands that stand in `wav.scp`.

@@ -1,9 +1,11 @@
 """Which utterances are shown, and error rates by their length."""
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pipeline.scoring.alignment import Pair
 from pipeline.scoring.counts import ErrorCounts
 from pipeline.scoring.record import as_json, from_json
 
@@ -55,6 +57,28 @@ def by_class(
         name = class_of[phone]
         classes[name] = classes.get(name, ErrorCounts()) + from_json(counts)
     return {name: as_json(classes[name]) for name in sorted(classes)}
+
+
+def confused_examples(pairs: Mapping[str, Iterable[Pair]], count: int) -> list[str]:
+    """Utterances that hold the most frequent errors, so that each can be heard.
+
+    Args:
+        pairs: aligned phones of every utterance.
+        count: of errors, the most frequent ones.
+
+    Returns:
+        For each error the utterance in which it comes most often, each once.
+    """
+    errors: Counter[Pair] = Counter()
+    best: dict[Pair, tuple[int, str]] = {}
+    for utt, row in pairs.items():
+        found = Counter(pair for pair in row if pair[0] != pair[1])
+        errors.update(found)
+        for pair, times in found.items():
+            if times > best.get(pair, (0, ""))[0]:
+                best[pair] = times, utt
+    order = sorted(errors, key=lambda pair: (-errors[pair], str(pair)))
+    return list(dict.fromkeys(best[pair][1] for pair in order[:count]))
 
 
 def choose_examples(

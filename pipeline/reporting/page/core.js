@@ -101,6 +101,7 @@ function hideTip() {
 // The theme: the system's, until the reader chooses.
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
 const themeListeners = [];
+let printing = false; // paper is light
 
 function storedTheme() {
   try {
@@ -112,7 +113,7 @@ function storedTheme() {
 
 function isDark() {
   const chosen = document.documentElement.dataset.theme;
-  return chosen ? chosen === "dark" : systemDark.matches;
+  return !printing && (chosen ? chosen === "dark" : systemDark.matches);
 }
 
 function showTheme() {
@@ -165,22 +166,32 @@ function ramp(name) {
   return table;
 }
 
-// Draws a grey picture in the theme's colours.
+// Draws a grey picture in the theme's colours; later calls only change the colours, at once.
 async function paint(canvas, source, rampName) {
-  const image = new Image();
-  image.src = source;
-  await image.decode();
-  canvas.width = image.naturalWidth;
-  canvas.height = image.naturalHeight;
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(image, 0, 0);
-  const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
-  const table = ramp(rampName);
-  for (let i = 0; i < pixels.data.length; i += 4) {
-    const colour = table[pixels.data[i]];
-    pixels.data[i] = colour[0];
-    pixels.data[i + 1] = colour[1];
-    pixels.data[i + 2] = colour[2];
+  if (!canvas.grey) {
+    const image = new Image();
+    image.src = source;
+    await image.decode();
+    canvas.width = image.naturalWidth;
+    canvas.height = image.naturalHeight;
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.drawImage(image, 0, 0);
+    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+    canvas.grey = data.filter((_, i) => i % 4 === 0);
+    canvas.ramp = rampName;
   }
+  colour(canvas);
+}
+
+function colour(canvas) {
+  if (!canvas.grey) return;
+  const context = canvas.getContext("2d"), table = ramp(canvas.ramp);
+  const pixels = context.createImageData(canvas.width, canvas.height);
+  canvas.grey.forEach((level, i) => pixels.data.set([...table[level], 255], 4 * i));
   context.putImageData(pixels, 0, 0);
 }
+
+const colourAll = () => document.querySelectorAll("canvas").forEach(colour);
+themeListeners.push(colourAll);
+addEventListener("beforeprint", () => { printing = true; colourAll(); });
+addEventListener("afterprint", () => { printing = false; colourAll(); });

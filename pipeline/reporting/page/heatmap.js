@@ -92,6 +92,13 @@ function confusionSection(set, jump) {
     return state.scale === "share" ? Math.sqrt(count / of) : Math.sqrt(count / most[ref === hyp ? 0 : 1]);
   }
 
+  // Cells of broad classes have room for a number.
+  function cellText(ref, count) {
+    if (state.scale === "count") return whole(count);
+    const share = (100 * count) / (ref === null ? sums.inserted : sums.totals.get(ref).tokens);
+    return share < 0.95 ? "<1" : share.toFixed(0);
+  }
+
   function drawGrid() {
     const phones = sortPhones(sums.totals, state.order, set.classes.of);
     keys = { rows: [...phones, null], columns: [...phones, null] };
@@ -120,6 +127,10 @@ function confusionSection(set, jump) {
             class: `${ref === hyp ? "hit" : "miss"}${heat ? " on" : ""}${edge(keys.columns, j) ? " edge-left" : ""}`,
             style: heat ? { "--heat": `${Math.round(7 + 93 * heat)}%` } : {},
           });
+          if (heat && state.level === "classes") {
+            box.append(cellText(ref, cell.count));
+            box.classList.toggle("deep", heat > 0.6);
+          }
           cells[i][j] = box;
           return box;
         }));
@@ -134,8 +145,9 @@ function confusionSection(set, jump) {
 
   // Cells are as large as the room allows, and as a finger needs.
   function fit() {
-    const room = holder.clientWidth - 90, gaps = keys.columns.length + (state.order === "class" ? 40 : 0);
-    const most = state.level === "classes" ? 44 : 20;
+    const names = holder.querySelector("tbody th").offsetWidth, edges = holder.querySelectorAll("thead .edge-left").length;
+    const room = holder.clientWidth - names - 24, gaps = keys.columns.length + 4 * edges;
+    const most = keys.columns.length < 16 ? 44 : 20;
     if (room > 0) holder.style.setProperty("--cell", `${Math.max(13, Math.min(most, Math.floor((room - gaps) / keys.columns.length)))}px`);
   }
 
@@ -180,7 +192,8 @@ function confusionSection(set, jump) {
 
   function showCell([ref, hyp]) {
     const cell = table.get(JSON.stringify([ref, hyp]));
-    const places = cell ? [...cell.utterances].sort((a, b) => b[1] - a[1] || a[0] - b[0]) : [];
+    const sound = (number) => Boolean(set.examples[set.utterances[number].id]?.audio);
+    const places = cell ? [...cell.utterances].sort((a, b) => sound(b[0]) - sound(a[0]) || b[1] - a[1] || a[0] - b[0]) : [];
     detail.replaceChildren(
       h("button", { type: "button", class: "quiet back", onclick: () => { choose(null, false); detail.focus(); } }, "← most frequent errors"),
       h("h3", {}, pairTitle(ref, hyp)),
@@ -188,7 +201,8 @@ function confusionSection(set, jump) {
       h("ul", { class: "utterance-list", "aria-label": "Utterances" }, places.map(([number, times]) =>
         h("li", {}, h("button", { type: "button", onclick: () => jump(number, [ref, hyp], state.level) },
           h("span", { class: "utt" }, set.utterances[number].id),
-          h("span", { class: "n" }, times > 1 ? `×${times}` : ""))))));
+          h("span", { class: "n" }, times > 1 ? `×${times} ` : "", sound(number) ? h("span", { "aria-label": "with sound" }, "♪") : ""))))),
+      places.some(([number]) => sound(number)) ? h("p", { class: "hint" }, "♪ has sound and pictures.") : "");
   }
 
   holder.addEventListener("click", (event) => {

@@ -130,7 +130,7 @@ function breakdownSection(set) {
   add("By length, reference phones", "length", set.by_length, null);
   for (const [trait, table] of Object.entries(set.groups)) add(`By ${trait}`, trait, table, null);
   if (Object.keys(set.speakers).length > 1) add("By speaker", "speaker", set.speakers, "rate");
-  if (set.times) cards.push(timesCard(set.times));
+  if (set.times?.frames) cards.push(timesCard(set.times));
   if (set.calibration) cards.push(calibrationCard(set.calibration));
   return section("breakdown", "Where the errors are",
     "Bars are percent of the reference phones; the thin line is the rate of the whole set. An insertion counts for the phone that was inserted.",

@@ -221,10 +221,6 @@ function onTimelineKeys(event, player) {
   }
 }
 
-const waiting = new IntersectionObserver((entries) => {
-  for (const entry of entries) if (entry.isIntersecting) { waiting.unobserve(entry.target); entry.target.show(); }
-}, { rootMargin: "400px" });
-
 // One utterance as a card. wanted(ref, hyp): pairs to point at.
 function utteranceCard(set, number, { badge = null, wanted = null } = {}) {
   const utterance = set.utterances[number], example = set.examples[utterance.id];
@@ -247,11 +243,8 @@ function utteranceCard(set, number, { badge = null, wanted = null } = {}) {
     const lane = event.target.closest(".spectrum .lane, .posteriors .lane, .time .lane");
     if (lane) player.seek((event.clientX - lane.getBoundingClientRect().left) / view.scale);
   });
-  const draw = () => view.pictures.forEach(([canvas, source, name]) => paint(canvas, source, name));
-  card.show = () => { card.shown = true; draw(); };
-  card.repaint = () => { if (card.shown) draw(); };
+  view.pictures.forEach(([canvas, source, name]) => paint(canvas, source, name));
   view.scroll.lay = view.lay;
-  waiting.observe(card);
   resized.observe(view.scroll);
   return card;
 }
@@ -311,6 +304,3 @@ function utterancesSection(set) {
   };
   return { element, jump };
 }
-
-themeListeners.push(() => document.querySelectorAll(".utterance").forEach((card) => card.repaint?.()));
-addEventListener("beforeprint", () => document.querySelectorAll(".utterance").forEach((card) => { if (!card.shown) card.show?.(); }));

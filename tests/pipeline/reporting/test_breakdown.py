@@ -7,6 +7,7 @@ from pipeline.reporting.breakdown import (
     by_class,
     by_length,
     choose_examples,
+    confused_examples,
 )
 from pipeline.scoring.counts import ErrorCounts
 from pipeline.scoring.record import as_json
@@ -76,3 +77,16 @@ def test_none_is_chosen_twice_and_none_without_a_rate():
     chosen = choose_examples(rows, 6)
     assert chosen == {"worst": ["u1", "u0"], "median": []}
     assert choose_examples(rated(5), 0) == {"worst": [], "median": []}
+
+
+def test_each_frequent_error_can_be_heard_once():
+    pairs = {
+        "u1": [("a", "b"), ("a", "b"), ("c", "c")],
+        "u2": [("a", "b"), ("d", None)],
+        "u3": [("d", None), ("d", None), (None, "e"), ("c", "c")],
+    }
+    # a -> b and d deleted come thrice, e inserted once
+    assert confused_examples(pairs, 2) == ["u1", "u3"]
+    assert confused_examples(pairs, 3) == ["u1", "u3"]
+    assert confused_examples(pairs, 1) == ["u1"]
+    assert confused_examples({"u": [("a", "a")]}, 5) == []

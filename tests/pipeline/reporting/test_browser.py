@@ -156,7 +156,7 @@ def test_confusions_are_sorted(page, order, expected):
 def test_a_click_leads_to_the_utterance(page):
     cell(page, "b → a: 1 ").click()
     shown = all_of(page, ".heat-detail .utterance-list button")
-    assert [button.text for button in shown] == ["s1-<b>"]
+    assert [button.text.split() for button in shown] == [["s1-<b>", "♪"]]
     shown[0].click()
     card = one(page, ".looked .utterance")
     assert card.get_attribute("data-utterance") == "s1-<b>"
