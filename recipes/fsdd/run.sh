@@ -41,7 +41,8 @@ for set in train dev test; do
   run 3 "extract features of $set" \
     keraldi extract "data/$set" --config conf/features.yaml --nj "$nj"
 done
-run 4 "train the phone bigram" keraldi lm data/train data/lang/lm.arpa --lang data/lang --order 2
+run 4 "train the phone trigram" \
+  keraldi lm data/train data/lang/lm.arpa --lang data/lang --order 3 --smoothing kneser-ney
 run 5 "align train from a flat start" \
   keraldi align data/train exp/ali_train --lang data/lang --flat conf/flat.yaml
 run 5 "align dev with the last network" \

@@ -48,7 +48,8 @@ for set in train dev test; do
   run 3 "extract features of $set" \
     keraldi extract "data/$set" --config conf/features.yaml --nj "$nj"
 done
-run 4 "train the phone bigram" keraldi lm data/train data/lang/lm.arpa --lang data/lang --order 2
+run 4 "train the phone trigram" \
+  keraldi lm data/train data/lang/lm.arpa --lang data/lang --order 3 --smoothing kneser-ney
 for set in train dev; do
   run 5 "label the frames of $set" keraldi align "data/$set" "exp/ali_$set" --lang data/lang
 done
