@@ -15,6 +15,7 @@ from pipeline.decoding.tokens import greedy_ctc, greedy_frames
 from pipeline.nnet.config import TrainConfig
 from pipeline.nnet.examples import Targets
 from pipeline.nnet.recogniser import Recogniser
+from pipeline.nnet.threads import use_cores_unless_set
 from pipeline.nnet.training import Material, Training
 from pipeline.scoring.counts import ErrorCounts, count_errors
 from pipeline.scoring.policies import forgiven
@@ -156,6 +157,7 @@ def train(
     )
     stamp.clear()
     save(folder / "config.yaml", settings)
+    use_cores_unless_set()
     per = settings.training.select == "per"
     training = Training(
         settings,

@@ -30,6 +30,27 @@ def use_cores(count: int | None = None) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(max(1, count // loops))
 
 
+def use_cores_unless_set() -> None:
+    """`use_cores` for a command, where nothing else has settled the threads.
+
+    Settled they are by `TF_NUM_INTRAOP_THREADS` or `TF_NUM_INTEROP_THREADS`, by a call of
+    TensorFlow's own, by TensorFlow having run; a GPU does the products itself.
+    """
+    threading = tf.config.threading
+    chosen = (
+        "TF_NUM_INTRAOP_THREADS" in os.environ
+        or "TF_NUM_INTEROP_THREADS" in os.environ
+        or threading.get_intra_op_parallelism_threads()
+        or threading.get_inter_op_parallelism_threads()
+    )
+    if chosen or tf.config.list_physical_devices("GPU"):
+        return
+    try:
+        use_cores()
+    except RuntimeError:  # TensorFlow has run, in a program that calls this stage
+        return
+
+
 def one_thread_an_operation() -> None:
     """Runs every operation in the thread that calls the network.
 
