@@ -9,7 +9,8 @@ import soxr
 
 from features.audio import check_samples, check_whole, read_audio, resample
 from features.errors import AudioError, DataError
-from features.spectral import FeatureOptions, compute_features
+from features.spectral import FeatureOptions
+from features.streams import FeatureStream
 
 _PIECE_S = 60.0  # what is no longer is read at once
 
@@ -116,17 +117,15 @@ def feature_pieces(
     Raises:
         DataError: all pieces together are shorter than one frame.
     """
-    rest = np.zeros(0, np.float32)
+    stream = FeatureStream(options)
     made = False
     for piece in pieces:
-        rest = np.concatenate([rest, piece]) if len(rest) else piece
-        count = options.num_frames(len(rest))
-        if count:
+        frames = stream.hear(piece)
+        if len(frames):
             made = True
-            yield compute_features(np.ascontiguousarray(rest), options)
-            rest = rest[count * options.frame_shift :]
+            yield frames
     if not made:
         raise DataError(
-            f"{len(rest)} samples are less than one frame of {options.frame_length}; "
+            f"{stream.pending} samples are less than one frame of {options.frame_length}; "
             "remove it from the list"
         )

@@ -1,15 +1,17 @@
 """Stage transcribe: audio of any kind and amount, and a model -> phones with times."""
 
-import json
 import os
-import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from features.errors import ConfigError, DataError
+import numpy as np
+
+from features.errors import ConfigError
+from features.normalize import CmvnStats
 from pipeline.batch.crew import Crewing, cut_shares
 from pipeline.batch.discovery import discover
 from pipeline.batch.items import Item
@@ -19,6 +21,8 @@ from pipeline.batch.recognition import Plan, Recognition, lost, recognise
 from pipeline.batch.run import Order, Run, Totals, Work
 from pipeline.config import check, load, save
 from pipeline.decoding.settings import DecodeSettings
+from pipeline.nnet.recipe import stored_network
+from pipeline.recogniser import read_stats
 from pipeline.stage import fingerprint, note, require
 
 
@@ -43,28 +47,14 @@ def result_settings(plan: Plan) -> dict[str, Any]:
         "settings": plan.settings,
         "posteriors": plan.posteriors is not None,
         "allow_pipes": plan.allow_pipes,
+        "cmvn": plan.cmvn,
     }
-
-
-def _objective(model: Path) -> str:
-    """The objective in a model's recipe, read without TensorFlow.
-
-    Raises:
-        DataError: the file is no Keras archive of Keraldi's.
-    """
-    path = model / "final.keras"
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open("config.json") as file:
-            return str(json.load(file)["config"]["recipe"]["objective"])
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path}: not a model of Keraldi's ({error}); train it again"
-        ) from None
 
 
 def used_settings(plan: Plan, source: str) -> DecodeSettings:
     """The search's settings with where they are used, for a reader of the results."""
-    ctc = _objective(Path(plan.model)) == "ctc"
+    recipe, _ = stored_network(Path(plan.model) / "final.keras")
+    ctc = recipe.objective == "ctc"
     settings = check(plan.settings, DecodeSettings, source="settings")
     return replace(
         settings,
@@ -72,6 +62,20 @@ def used_settings(plan: Plan, source: str) -> DecodeSettings:
         grammar=None if settings.greedy else plan.arpa,
         decoded=source,
     )
+
+
+def given_stats(model: str, cmvn: str | None) -> list[list[float]] | None:
+    """The statistics of a `cmvn.scp` added up, for a model that wants any.
+
+    Raises:
+        ConfigError: the model was trained without CMVN.
+    """
+    if cmvn is None:
+        return None
+    recipe, _ = stored_network(Path(model) / "final.keras")
+    if recipe.frontend.cmvn == "none":
+        raise ConfigError(f"--cmvn: {model} was trained without CMVN; leave it out")
+    return read_stats(cmvn)
 
 
 def make_plan(
@@ -82,6 +86,7 @@ def make_plan(
     settings: str | None,
     posteriors: bool,
     words: str | None = None,
+    cmvn: str | None = None,
     allow_pipes: bool,
     threads: int,
 ) -> Plan:
@@ -100,7 +105,16 @@ def make_plan(
         raise ConfigError(f"--threads: expected at least 1, got {threads}")
     chosen = load(settings, DecodeSettings) if settings else DecodeSettings()
     parts = str(Path(out) / ".work" / "posteriors") if posteriors else None
-    return Plan(model, arpa, asdict(chosen), parts, words, allow_pipes, threads)
+    return Plan(
+        model,
+        arpa,
+        asdict(chosen),
+        parts,
+        words,
+        given_stats(model, cmvn),
+        allow_pipes,
+        threads,
+    )
 
 
 def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
@@ -147,16 +161,82 @@ def run_plan(
         return run(work_of(plan, crewing, order.folder))
 
 
+def _check_streaming(
+    model: str, rate: int | None, others: Mapping[str, object]
+) -> int:
+    """What a stream cannot do is refused before TensorFlow is loaded; the rate of its samples.
+
+    Raises:
+        ConfigError: the model hears the future, or an option is missing or too many.
+    """
+    given = [name for name, value in others.items() if value]
+    if given:
+        raise ConfigError(
+            f"--stream reads standard input and writes standard output; leave out "
+            f"{', '.join(given)}"
+        )
+    if rate is None or rate < 1:
+        raise ConfigError(
+            f"--stream: raw samples do not say their rate; expected --rate in Hz, got {rate}"
+        )
+    require(Path(model) / "final.keras", mend="run keraldi train, or give its folder")
+    _, layers = stored_network(Path(model) / "final.keras")
+    if any(layer["bidirectional"] != "none" for layer in layers):
+        raise ConfigError(
+            f"--stream: {model} is bidirectional: it hears an utterance from its end too, and "
+            "cannot speak before; train a unidirectional one (label_delay lets it hear some of "
+            "the future), or give it files"
+        )
+    return rate
+
+
+def _stream(
+    model: str, rate_hz: int, arpa: str | None, settings: str | None, cmvn: str | None
+) -> int:
+    """Prints the phones of standard input as they become certain."""
+    from pipeline.streaming import follow, load_stream
+
+    if arpa is not None:
+        require(arpa, mend="run keraldi lm")
+    chosen = load(settings, DecodeSettings) if settings else DecodeSettings()
+    stats = given_stats(model, cmvn)
+    stream = load_stream(
+        model,
+        arpa=arpa,
+        settings=chosen,
+        rate_hz=rate_hz,
+        stats=None if stats is None else CmvnStats(np.array(stats)),
+    )
+    note(
+        f"transcribe: 16-bit samples at {rate_hz} Hz from standard input; a sound is known "
+        f"{stream.latency} after it began, its phone when all paths of the search agree on it "
+        "and the next"
+    )
+
+    def write(lines: str) -> None:
+        sys.stdout.write(lines)
+        sys.stdout.flush()
+
+    count = follow(stream, sys.stdin.fileno(), write)
+    if stream.pending:
+        note("transcribe: the last byte is half of a sample, and was left out")
+    note(f"transcribe: {count} phones in {stream.seconds:.2f} s of sound")
+    return 0
+
+
 def transcribe(
     *paths: str,
     model: str,
-    out: str,
+    out: str | None = None,
+    stream: bool = False,
+    rate: int | None = None,
     arpa: str | None = None,
     settings: str | None = None,
     formats: tuple[Format, ...] = ("text", "ctm", "jsonl"),
     layout: Layout = "stream",
     posteriors: bool = False,
     words: str | None = None,
+    cmvn: str | None = None,
     nj: int = 1,
     scheduler: str | None = None,
     threads: int = 0,
@@ -173,13 +253,18 @@ def transcribe(
         paths: audio files, folders, data dirs, wav.scp files, lists or globs of paths, `-`
             for a list on standard input.
         model: model dir with `final.keras`.
-        out: folder for the results.
+        out: folder for the results; needed without --stream.
+        stream: read raw audio, 16-bit little-endian mono, from standard input, and print start,
+            end, phone and confidence as soon as they are certain. For unidirectional models.
+        rate: of that audio, in Hz.
         arpa: phone n-gram; phones are equally likely when not given.
         settings: `settings.yaml` as decode writes it; all 1 when not given.
         formats: text (Kaldi's, `hyp`), ctm, jsonl, textgrid.
         layout: one file for all recordings, or a file for each.
         posteriors: write log-posteriors too, as `posteriors.ark`.
         words: lang dir with a lexicon: the words of transcripts are aligned, `words.ctm`.
+        cmvn: `cmvn.scp` whose statistics are used for all audio, in place of those of speakers
+            or recordings.
         nj: processes of this machine.
         scheduler: address of a running dask scheduler, whose workers do the work; they must
             see the same files under the same names.
@@ -192,6 +277,24 @@ def transcribe(
     Returns:
         0 when every recording is done, 1 when some failed.
     """
+    if stream:
+        others = {
+            "paths": paths,
+            "--out": out,
+            "--words": words,
+            "--posteriors": posteriors,
+            "--nj": nj != 1,
+            "--scheduler": scheduler,
+        }
+        return _stream(
+            model, _check_streaming(model, rate, others), arpa, settings, cmvn
+        )
+    if out is None or rate is not None:
+        raise ConfigError(
+            "--out: expected a folder for the results, got none"
+            if out is None
+            else "--rate is for --stream: files say theirs; leave it out"
+        )
     crewing = Crewing(nj, scheduler)
     plan = make_plan(
         model,
@@ -200,6 +303,7 @@ def transcribe(
         settings=settings,
         posteriors=posteriors,
         words=words,
+        cmvn=cmvn,
         allow_pipes=allow_pipes,
         threads=threads or processors(crewing),
     )

@@ -45,6 +45,7 @@ class Plan:
         settings: `DecodeSettings` as plain values.
         posteriors: folder for log-posteriors, or None.
         words: lang dir to align words with, or None.
+        cmvn: statistics [2, F + 1] for all audio, or None for the model's, speaker's or file's.
         allow_pipes: whether commands in wav.scp may be run.
         threads: batches under way at once.
     """
@@ -54,6 +55,7 @@ class Plan:
     settings: dict[str, Any]
     posteriors: str | None = None
     words: str | None = None
+    cmvn: list[list[float]] | None = None
     allow_pipes: bool = False
     threads: int = 1
 
@@ -65,6 +67,10 @@ class _Reading:
     item: Item
     window: Window | None
     fault: str = ""
+
+
+def _stats(matrix: list[list[float]] | None) -> CmvnStats | None:
+    return None if matrix is None else CmvnStats(np.array(matrix))
 
 
 def make_aligner(lang: str, recogniser: "Recogniser") -> WordAligner:
@@ -109,12 +115,12 @@ class Recognition:
         self._decoder = Decoder(layer, read_grammar(plan.arpa, layer.table))
         self._settings = check(plan.settings, DecodeSettings, source="settings")
         recipe = self._recogniser.recipe
-        stats = recipe.global_cmvn
         self._listener = Listener(
             recipe.features,
             recipe.frontend,
-            None if stats is None else CmvnStats(np.array(stats)),
+            _stats(recipe.global_cmvn),
             plan.allow_pipes,
+            _stats(plan.cmvn),
         )
         self._clock = layer.clock
         self._align = None
@@ -129,6 +135,7 @@ class Recognition:
             item.cmvn is None
             or item.speaker is None
             or self._listener.frontend.cmvn != "speaker"
+            or self._plan.cmvn is not None
         ):
             return None
         with self._lock:

@@ -72,12 +72,14 @@ class Listener:
         features, frontend: of its recipe.
         global_stats: for `cmvn: global`.
         allow_pipes: whether commands may be run.
+        fixed_stats: for all audio, whatever the front end asks for.
     """
 
     features: FeatureOptions
     frontend: FrontendOptions
     global_stats: CmvnStats | None = None
     allow_pipes: bool = False
+    fixed_stats: CmvnStats | None = None
 
     @property
     def longest(self) -> int:
@@ -109,6 +111,8 @@ class Listener:
         self, own: CmvnStats, given: CmvnStats | None
     ) -> CmvnStats | None:
         """The statistics that the front end asks for; a file without a speaker is its own."""
+        if self.fixed_stats is not None:
+            return self.fixed_stats
         match self.frontend.cmvn:
             case "none":
                 return None

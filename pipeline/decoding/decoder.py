@@ -14,7 +14,7 @@ from pipeline.decoding.nbest import nbest_frames
 from pipeline.decoding.outputs import OutputLayer
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.decoding.tokens import Token, greedy_ctc, greedy_frames
-from pipeline.decoding.viterbi import decode_frames
+from pipeline.decoding.viterbi import Search, decode_frames
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,16 @@ class Decoder:
             last = self._last = (key, grammar, network)
         return last[1:]
 
-    def _scores(
+    def scores(
         self, log_posteriors: np.ndarray, settings: DecodeSettings
     ) -> np.ndarray:
         """Posteriors divided by priors: likelihoods but for a factor a frame."""
         scores = log_posteriors - settings.prior_scale * self._log_priors
         return scores * settings.acoustic_scale
+
+    def search(self, settings: DecodeSettings) -> Search:
+        """A Viterbi search that hears `scores` in any number of pieces."""
+        return Search(self._prepared(settings)[1], beam=settings.width)
 
     def decode(
         self, log_posteriors: np.ndarray, settings: DecodeSettings
@@ -85,7 +89,7 @@ class Decoder:
         if self.outputs.ctc:
             return self._by_prefixes(log_posteriors, settings, 1)[0].tokens
         return decode_frames(
-            self._scores(log_posteriors, settings),
+            self.scores(log_posteriors, settings),
             self._prepared(settings)[1],
             beam=settings.width,
         ).tokens
@@ -127,7 +131,7 @@ class Decoder:
         if self.outputs.ctc:
             return self._by_prefixes(log_posteriors, settings, count)
         found = nbest_frames(
-            self._scores(log_posteriors, settings),
+            self.scores(log_posteriors, settings),
             self._prepared(settings)[1],
             count=count,
             beam=settings.width,

@@ -265,12 +265,8 @@ class Search:
         record = int(paths.records[place, net.length - 1])
         return Phones(self._tokens(record, self.frames), float(ends.max()))
 
-    def certain(self) -> list[Token]:
-        """The phones that all living paths share: no later frame can change them.
-
-        Of the last shared phone only the start is certain, so it is left out. An exact search
-        of order 3 or more keeps a path through every history and may never be certain.
-        """
+    def _shared(self) -> int:
+        """The last record that all living paths share; -1 when there is none."""
         paths = self._paths
         alive = paths.alive[: paths.counts[0]]
         living = paths.scores[alive] > -np.inf
@@ -280,11 +276,34 @@ class Search:
             latest = max(tips)
             tips.remove(latest)
             tips.add(int(paths.history[latest, 2]))
-        shared = tips.pop() if tips else -1
+        return tips.pop() if tips else -1
+
+    def certain(self) -> list[Token]:
+        """The phones that all living paths share: no later frame can change them.
+
+        Of the last shared phone only the start is certain, so it is left out. An exact search
+        of order 3 or more keeps a path through every history and may never be certain.
+        """
+        shared = self._shared()
         if shared < 0:
             return []
-        start, before = paths.history[shared, 1:].tolist()
+        start, before = self._paths.history[shared, 1:].tolist()
         return self._tokens(before, start)
+
+    def settle(self) -> list[Token]:
+        """The phones that became certain; they are told once and forgotten.
+
+        What `certain` and `best` tell afterwards begins behind them, and memory does not grow
+        with the length of what is heard.
+        """
+        tokens, shared, paths = self.certain(), self._shared(), self._paths
+        if shared > 0:
+            kept = paths.history[shared : paths.counts[1]].copy()
+            kept[:, 2] = np.maximum(kept[:, 2] - shared, -1)
+            paths.history[: len(kept)] = kept
+            np.maximum(paths.records - shared, -1, out=paths.records)
+            paths.counts[1] = len(kept)
+        return tokens
 
 
 def decode_frames(

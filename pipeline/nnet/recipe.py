@@ -1,8 +1,12 @@
 """What a finished model carries beside its weights, so that it can be used alone."""
 
+import json
+import zipfile
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from features.errors import DataError
 from features.frontend import FrontendOptions
 from features.spectral import FeatureOptions
 from pipeline.config import check
@@ -42,3 +46,20 @@ class Recipe:
     def from_values(cls, values: dict[str, Any], *, source: str) -> "Recipe":
         """Checks plain values, as a loaded model holds them; ConfigError names a wrong one."""
         return check(values, cls, source=source)
+
+
+def stored_network(path: str | Path) -> tuple[Recipe, list[dict[str, Any]]]:
+    """What `final.keras` says of itself, read without TensorFlow: the recipe and its layers.
+
+    Raises:
+        DataError: the file is no Keras archive of Keraldi's.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("config.json") as file:
+            config = json.load(file)["config"]
+        recipe, layers = config["recipe"], list(config["layers"])
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path}: not a model of Keraldi's ({error}); train it again"
+        ) from None
+    return Recipe.from_values(recipe, source=str(path)), layers

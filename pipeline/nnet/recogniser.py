@@ -1,10 +1,12 @@
 """A finished model at work: features of a data dir in, log-posteriors out."""
 
+import functools
 import itertools
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,7 +28,7 @@ ROWS = 32  # utterances run together
 # last bit. With sixteen utterances, or a multiple, to a loop and frames in sixteens none is ever
 # such a last one: what the network says of an utterance does not depend on its neighbours
 # in a batch. (In twelves they do: of 24 columns the last eight are multiplied otherwise.)
-_SIXTEEN = 16
+SIXTEEN = 16
 _WINDOW = 16 * ROWS  # utterances sorted by length among each other
 
 
@@ -53,6 +55,11 @@ class Recogniser:
                 tf.TensorSpec([None, None], tf.bool),
             ],
         )
+
+    @functools.cached_property
+    def step(self) -> Any:
+        """The network from given states, see `AcousticModel.run`, drawn as a graph once."""
+        return tf.function(self.model.run)
 
     @property
     def features(self) -> FeatureOptions:
@@ -131,8 +138,8 @@ class Recogniser:
         """
         delay = self.recipe.label_delay
         longest = max(map(len, rows)) + delay
-        length = -(-longest // _SIXTEEN) * _SIXTEEN
-        step = _SIXTEEN * self._loops
+        length = -(-longest // SIXTEEN) * SIXTEEN
+        step = SIXTEEN * self._loops
         count = -(-len(rows) // step) * step
         frames = np.zeros((count, length, self.model.input_dim), np.float32)
         mask = np.zeros((count, length), bool)

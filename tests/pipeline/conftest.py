@@ -9,9 +9,8 @@ import pytest
 PHONES = ["sil", "a", "b", "c", "d"]
 
 
-@pytest.fixture(scope="session")
-def random_model(tmp_path_factory) -> Path:
-    """A model dir: bidirectional, every second frame, statistics of the speaker."""
+def save_model(folder: Path, layer: dict, frontend: dict, **recipe) -> Path:
+    """Saves a network of two such layers over 12 mel filters, with random weights."""
     import keras
 
     from features.frontend import FrontendOptions
@@ -22,29 +21,53 @@ def random_model(tmp_path_factory) -> Path:
 
     keras.utils.set_random_seed(7)
     features = FeatureOptions(num_mels=12)
-    frontend = FrontendOptions(stack=2, skip=2)
-    recipe = Recipe(
-        phones=PHONES,
-        features=features,
-        frontend=frontend,
-        objective="framewise",
-        states=1,
-        label_delay=0,
-        log_priors=np.full(5, np.log(0.2)).tolist(),
-        global_cmvn=None,
-    )
-    layer = LayerOptions(type="lstmp", cells=16, projection=8, bidirectional="concat")
+    options = FrontendOptions(**frontend)
+    values = {
+        "objective": "framewise",
+        "states": 1,
+        "label_delay": 0,
+        "global_cmvn": None,
+        **recipe,
+    }
+    count = len(PHONES) * values["states"]
+    values.setdefault("log_priors", np.full(count, -np.log(count)).tolist())
+    if values["objective"] == "ctc":
+        count, values["log_priors"] = count + 1, []
+    made = Recipe(phones=PHONES, features=features, frontend=options, **values)
     model = AcousticModel(
-        [vars(layer)] * 2,
-        frontend.output_dim(features.dim),
-        5,
-        recipe=recipe.to_values(),
+        [vars(LayerOptions(**layer))] * 2,
+        options.output_dim(features.dim),
+        count,
+        recipe=made.to_values(),
     )
     # Random weights say little that is certain: larger ones make phones change.
     model.output_layer.kernel.assign(model.output_layer.kernel * 6)
-    folder = tmp_path_factory.mktemp("random_model")
     model.save(folder / "final.keras")
     return folder
+
+
+@pytest.fixture(scope="session")
+def random_model(tmp_path_factory) -> Path:
+    """A model dir: bidirectional, every second frame, statistics of the speaker."""
+    layer = {"type": "lstmp", "cells": 16, "projection": 8, "bidirectional": "concat"}
+    folder = tmp_path_factory.mktemp("random_model")
+    return save_model(folder, layer, {"stack": 2, "skip": 2})
+
+
+@pytest.fixture(scope="session")
+def forward_model(tmp_path_factory) -> Path:
+    """A model dir: hears no future but three states a phone late, and fixed statistics."""
+    stats = np.zeros((2, 13))
+    stats[0, :-1], stats[1, :-1], stats[0, -1] = -500.0, 3000.0, 100.0
+    layer = {"type": "lstmp", "cells": 16, "projection": 8}
+    return save_model(
+        tmp_path_factory.mktemp("forward_model"),
+        layer,
+        {"cmvn": "global", "deltas": 1, "splice_right": 1, "stack": 3, "skip": 2},
+        states=2,
+        label_delay=3,
+        global_cmvn=stats.tolist(),
+    )
 
 
 # ids that would break a careless page; reference and hypothesis of each

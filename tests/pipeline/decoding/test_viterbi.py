@@ -166,6 +166,23 @@ def test_hearing_in_pieces_is_hearing_at_once(size):
     assert len(said) > len(wanted.tokens) // 2
 
 
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_what_is_settled_is_told_once_and_forgotten(size):
+    rng = np.random.default_rng(size)
+    scores = noisy_scores(rng, 2000, 6)
+    network = make_network(grammar_of(rng, 6, 2)[0], min_frames=2)
+    search, told, held = Search(network, beam=8.0), [], []
+    for start in range(0, len(scores), size):
+        search.hear(scores[start : start + size])
+        told += search.settle()
+        held.append(int(search._paths.counts[1]))
+    wanted = decode_frames(scores, network, beam=8.0)
+    last = search.best()
+    assert told + last.tokens == wanted.tokens
+    assert last.score == pytest.approx(wanted.score)
+    assert max(held[len(held) // 2 :]) < 2 * max(held[: len(held) // 2])
+
+
 def test_too_few_frames_for_any_phone_give_the_likeliest_one():
     scores = np.array([[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]], np.float32)
     found = decode_frames(scores, flat_network(states=3))
