@@ -41,7 +41,9 @@ class BestPath:
         self._decoder, self._settings = decoder, settings
         self._search = decoder.search(settings)
         self._least = max(settings.min_frames, decoder.outputs.states)
-        self._held: list[np.ndarray] = []  # while there are fewer frames than a phone has
+        self._held: list[np.ndarray] = (
+            []
+        )  # while there are fewer frames than a phone has
 
     def hear(self, log_posteriors: np.ndarray) -> list[Token]:
         """The tokens that are certain with these frames [T, S]."""
@@ -172,7 +174,9 @@ class PhoneStream:
         self._decoder = decoder
         self._rate_hz = recipe.features.rate_hz
         self._heard = 0  # samples
-        self._rows = np.zeros((0, decoder.outputs.width), np.float32)  # from `_first` on
+        self._rows = np.zeros(
+            (0, decoder.outputs.width), np.float32
+        )  # from `_first` on
         self._first = 0
         shift, skip = recipe.features.frame_shift_ms, recipe.frontend.skip
         self._parts = {
@@ -249,7 +253,9 @@ class PhoneStream:
             confidence = self._decoder.confidence(place, self._rows)
             symbol = self._decoder.phones.symbols[token.phone]
             found.append(
-                PhoneInterval(symbol, round(start, 4), round(end, 4), round(confidence, 3))
+                PhoneInterval(
+                    symbol, round(start, 4), round(end, 4), round(confidence, 3)
+                )
             )
         return found
 
@@ -299,9 +305,7 @@ class Interruptible:
 
 def line(phone: PhoneInterval) -> str:
     """Start and end in seconds, phone, confidence."""
-    return (
-        f"{phone.start:.4f} {phone.end:.4f} {phone.phone} {phone.confidence:.3f}\n"
-    )
+    return f"{phone.start:.4f} {phone.end:.4f} {phone.phone} {phone.confidence:.3f}\n"
 
 
 def load_stream(
@@ -336,9 +340,7 @@ class Hearing(Protocol):
         """The phones that are still to come at the end."""
 
 
-def follow(
-    stream: Hearing, descriptor: int, write: Callable[[str], None]
-) -> int:
+def follow(stream: Hearing, descriptor: int, write: Callable[[str], None]) -> int:
     """Writes the phones of what comes from a file until it ends or SIGINT comes.
 
     Args:

@@ -161,9 +161,7 @@ def run_plan(
         return run(work_of(plan, crewing, order.folder))
 
 
-def _check_streaming(
-    model: str, rate: int | None, others: Mapping[str, object]
-) -> int:
+def _check_streaming(model: str, rate: int | None, others: Mapping[str, object]) -> int:
     """What a stream cannot do is refused before TensorFlow is loaded; the rate of its samples.
 
     Raises:

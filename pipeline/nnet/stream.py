@@ -37,9 +37,11 @@ class NetworkStream:
         self._frames = np.zeros((0, model.input_dim), np.float32)
         self._last = self._frames
         self._states = [
-            [tf.zeros((SIXTEEN, size)) for size in block.layer.cell.state_size]
-            if block.is_recurrent
-            else []
+            (
+                [tf.zeros((SIXTEEN, size)) for size in block.layer.cell.state_size]
+                if block.is_recurrent
+                else []
+            )
             for block in model.blocks
         ]
         self._run = recogniser.step

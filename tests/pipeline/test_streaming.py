@@ -116,7 +116,7 @@ def test_other_rates_are_resampled_as_files_are(model):
 def statistics(tmp_path):
     with ArchiveWriter(tmp_path / "cmvn.ark", tmp_path / "cmvn.scp") as writer:
         stats = np.zeros((2, 13))
-        stats[0, :-1], stats[1, :-1], stats[0, -1] = -400.0, 2500.0, 100.0
+        stats[0, :-1], stats[1, :-1], stats[0, -1] = -450.0, 2800.0, 100.0
         writer.write("s", stats)
     return tmp_path / "cmvn.scp"
 
@@ -124,7 +124,7 @@ def statistics(tmp_path):
 def test_standard_input_is_heard_as_its_file(
     forward_model, statistics, tmp_path, capsys, monkeypatch
 ):
-    samples = pcm(2.0)
+    samples = pcm(2.0, seed=1)
     soundfile.write(tmp_path / "x.wav", samples, 16000, subtype="PCM_16")
     words = ["transcribe", "--cmvn", str(statistics), "--model", str(forward_model)]
     out = tmp_path / "out"
