@@ -129,7 +129,7 @@ function confusionSection(set, jump) {
           });
           if (heat && state.level === "classes") {
             box.append(cellText(ref, cell.count));
-            box.classList.toggle("deep", heat > 0.6);
+            box.classList.toggle("deep", heat > 0.72);
           }
           cells[i][j] = box;
           return box;
@@ -147,8 +147,8 @@ function confusionSection(set, jump) {
   function fit() {
     const names = holder.querySelector("tbody th").offsetWidth, edges = holder.querySelectorAll("thead .edge-left").length;
     const room = holder.clientWidth - names - 24, gaps = keys.columns.length + 4 * edges;
-    const most = keys.columns.length < 16 ? 44 : 20;
-    if (room > 0) holder.style.setProperty("--cell", `${Math.max(13, Math.min(most, Math.floor((room - gaps) / keys.columns.length)))}px`);
+    const most = keys.columns.length < 16 ? 56 : 20;
+    if (room > 0) holder.style.setProperty("--cell", `${Math.max(13, Math.min(most, Math.floor((2 * (room - gaps)) / keys.columns.length) / 2))}px`);
   }
 
   function move(i, j) {

@@ -149,7 +149,10 @@ class Player {
     this.view = null;
     this.until = null;
     if (audio) {
-      audio.addEventListener("play", () => this.follow());
+      audio.addEventListener("play", () => {
+        document.querySelectorAll("audio").forEach((other) => { if (other !== audio) other.pause(); });
+        this.follow();
+      });
       audio.addEventListener("seeked", () => this.show());
       audio.addEventListener("pause", () => this.show());
     }
@@ -251,7 +254,7 @@ function utteranceCard(set, number, { badge = null, wanted = null } = {}) {
 
 function utterancesSection(set) {
   const number = new Map(set.utterances.map((utterance, i) => [utterance.id, i]));
-  const looked = h("div", { class: "looked", "aria-live": "polite" });
+  const looked = h("div", { class: "looked" });
   const body = h("div", { class: "utterance-cards" });
 
   function look(at, wanted = null) {
