@@ -240,7 +240,9 @@ def read_audio(
             with open(name, "rb") as file:
                 samples, rate = _decode(file, name, start, end)
         except FileNotFoundError:
-            raise AudioError(f"{name}: no such file; mend wav.scp") from None
+            raise AudioError(
+                f"{name}: no such file; mend wav.scp (paths begin in the working folder)"
+            ) from None
         except IsADirectoryError:
             raise AudioError(f"{name}: a folder, not a file; mend wav.scp") from None
         except PermissionError:

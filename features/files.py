@@ -29,8 +29,10 @@ def _named(final: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        name = os.fsdecode(error.filename) if error.filename else ""
-        if not name or name.startswith(str(final.parent / f".{final.stem}.")):
+        name = os.path.abspath(os.fsdecode(error.filename or final))
+        if name.startswith(os.path.abspath(final.parent / f".{final.stem}.")) or (
+            not error.filename
+        ):
             error.filename, error.filename2 = str(final), None
         raise
 

@@ -19,9 +19,10 @@ from pipeline.config import load
 from pipeline.datadir.datadir import DataDir, read_datadir
 from pipeline.datadir.lang import Lang, read_lang
 from pipeline.datadir.times import frame_labels, read_ctm
+from pipeline.datadir.transcripts import Transcripts
 from pipeline.decoding.forced import align_ctc, align_transcript
 from pipeline.nnet.config import TrainConfig
-from pipeline.nnet.examples import Targets
+from pipeline.nnet.examples import Targets, network_frames
 from pipeline.stage import Stamp, note, progress, require
 
 if TYPE_CHECKING:
@@ -45,47 +46,6 @@ class FlatOptions:
     train: TrainConfig
     iterations: Annotated[int, Field(gt=0)] = 5
     min_frames: Annotated[int, Field(gt=0)] = 2
-
-
-@dataclass(frozen=True)
-class Transcripts:
-    """What was said in each utterance, ready to be aligned.
-
-    Attributes:
-        words: for every utterance its words, each with its variants, each as phone ids.
-        silence: the phone that may stand between words; None where the text has it already.
-    """
-
-    words: dict[str, list[tuple[tuple[int, ...], ...]]]
-    silence: int | None
-
-    @classmethod
-    def of(cls, data: DataDir, lang: Lang) -> "Transcripts":
-        """Looks all words up.
-
-        Raises:
-            DataError: there is no text, or a word or phone is unknown (all are listed).
-        """
-        if data.text is None:
-            raise DataError(
-                f"{data.path}/text: no such file; aligning needs transcripts"
-            )
-        lang.check_oov(data.text, source=f"{data.path}/text")
-        words = {
-            utt: [tuple(map(lang.phones.indices, lang.variants(w))) for w in line]
-            for utt, line in data.text.items()
-        }
-        spoken = {lang.phones.indices(lang.silence)[0]} if lang.silence else set()
-        written = {
-            p for line in words.values() for word in line for v in word for p in v
-        }
-        silence = None if not spoken or spoken & written else spoken.pop()
-        return cls(words, silence)
-
-    def phones(self, utt: str) -> list[int]:
-        """The first variants in a row, silence at both ends where it is optional."""
-        ends = [] if self.silence is None else [self.silence]
-        return ends + [p for word in self.words[utt] for p in word[0]] + ends
 
 
 def spread(phones: list[int], num_frames: int) -> np.ndarray:
@@ -212,6 +172,13 @@ def from_flat(
     from pipeline.nnet.training import Material, Training
 
     frames = data.utt2num_frames or {}
+    rooms = {
+        u: network_frames(frames[u], options.train.frontend.skip)
+        for u in data.utterances
+    }
+    transcripts.check_lengths(
+        rooms, min_frames=options.min_frames, source=str(data.path)
+    )
     labels = {u: spread(transcripts.phones(u), frames[u]) for u in data.utterances}
     weights: list[np.ndarray] | None = None
     for number in range(1, options.iterations + 1):

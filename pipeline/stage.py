@@ -36,6 +36,7 @@ _MENDS = {
     errno.ENAMETOOLONG: "name too long; use shorter names",
     errno.ELOOP: "links in a circle; mend them",
     errno.EIO: "the disk failed to read or write; check it, and run again",
+    errno.EFBIG: "too large for the file system or your limit (ulimit -f); raise it",
     errno.EMFILE: "too many open files; raise the limit (ulimit -n), or lower --nj",
 }
 _PLAIN_LINES = 10  # progress lines a loop leaves in a log file

@@ -155,8 +155,6 @@ def train(
         alignments=Path(alignments) if alignments else None,
         dev_alignments=Path(dev_alignments) if dev_alignments else None,
     )
-    stamp.clear()
-    save(folder / "config.yaml", settings)
     use_cores_unless_set()
     per = settings.training.select == "per"
     training = Training(
@@ -166,6 +164,10 @@ def train(
         report=lambda line: note(f"train: {line}"),
         dev_per=(lambda r: dev_per(r, material.dev, table)) if per else None,
     )
+    stamp.clear()
+    save(
+        folder / "config.yaml", settings
+    )  # now that features and labels are known to fit
     recogniser = training.fit()
     table.phones.write(folder / "phones.txt")
     write_text(

@@ -14,6 +14,8 @@ from pipeline.datadir.tables import read_lines
 TIMIT_RATE_HZ = 16000
 _TIME_SLACK = 0.005  # marks are rounded to a few milliseconds in most corpora
 
+_OVERHANG = 0.1  # seconds that marks may go on behind the audio: tools round and pad
+
 
 @dataclass(frozen=True)
 class PhoneInterval:
@@ -260,10 +262,10 @@ def frame_labels(
             f"{len(intervals)} phones are marked but there are {num_frames} frames"
         )
     last = (num_frames - 1) * frame_shift + frame_length
-    if intervals[-1].start > last + frame_shift:
+    if intervals[-1].end > last + frame_shift + _OVERHANG:
         raise DataError(
-            f"the last phone begins at {intervals[-1].start:.3f} s but the features end at "
-            f"{last:.3f} s; times and audio differ"
+            f"the last phone ends at {intervals[-1].end:.3f} s but the features end at "
+            f"{last:.3f} s; mend the times, or give the audio that they are of"
         )
     centres = np.arange(num_frames) * frame_shift + frame_length / 2
     starts = np.array([mark.start for mark in intervals])

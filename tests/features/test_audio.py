@@ -122,7 +122,7 @@ BAD = {
     "nan.wav": "holds NaN or infinity",
     "none.wav": "no samples",
     "folder.wav": "a folder, not a file",
-    "absent.wav": "no such file; mend wav.scp",
+    "absent.wav": "no such file; mend wav.scp .paths begin",
     "shorten.wav": "shorten, which is not supported; unpack it",
     "short_sphere.wav": "truncated: 99 bytes of samples where the header promises 18000",
     "huge.wav": "truncated: 100 bytes",

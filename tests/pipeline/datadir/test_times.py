@@ -152,7 +152,16 @@ def test_every_phone_of_two_frames_is_heard(lengths):
     [
         ([], 5, "no phone is marked"),
         (MARKS, 2, "3 phones are marked but there are 2 frames"),
-        ([*MARKS, PhoneInterval("z", 3.0, 3.1)], 50, "times and audio differ"),
+        (
+            [*MARKS, PhoneInterval("z", 3.0, 3.1)],
+            50,
+            "ends at 3.100 s but the features end",
+        ),
+        (
+            [*MARKS, PhoneInterval("z", 0.5, 0.8)],
+            50,
+            "ends at 0.800 s .* end at 0.515 s",
+        ),
     ],
 )
 def test_times_that_do_not_fit_are_told(marks, frames, message):
