@@ -25,6 +25,8 @@ set_up mini
 source ../cmd.sh
 # shellcheck source=../utils/stages.sh
 source ../utils/stages.sh
+# shellcheck source=../utils/experiment.sh
+source ../utils/experiment.sh
 
 size=()
 if [[ $quick == true ]]; then
@@ -34,37 +36,11 @@ fi
 models=${models:-ff lstmp blstmp bgru}
 
 run 1 "make the corpus" keraldi prepare mini --out data ${size[@]+"${size[@]}"}
-for set in train dev test; do
-  run 2 "check data of $set" \
-    keraldi validate "data/$set" --lang data/lang --train data/train
-done
-for set in train dev test; do
-  run 3 "extract features of $set" \
-    keraldi extract "data/$set" --config conf/features.yaml --nj "$nj"
-done
-run 4 "train the phone trigram" \
-  keraldi lm data/train data/lang/lm.arpa --lang data/lang --order 3 --smoothing kneser-ney
-for set in train dev; do
-  run 5 "label the frames of $set" keraldi align "data/$set" "exp/ali_$set" --lang data/lang
-done
-for model in $models; do
-  run 6 "train $model" \
-    keraldi train --config "conf/$model.yaml" --data data/train --dev data/dev --lang data/lang \
-    --alignments exp/ali_train --dev-alignments exp/ali_dev --out "exp/$model" --seed "$seed"
-done
-for model in $models; do
-  run 7 "decode dev with $model" \
-    keraldi decode "exp/$model" data/dev "exp/$model/decode_dev" --lang data/lang --tune
-  run 7 "decode test with $model" \
-    keraldi decode "exp/$model" data/test "exp/$model/decode_test" --lang data/lang \
-    --settings "exp/$model/decode_dev/settings.yaml"
-done
-for model in $models; do
-  for set in dev test; do
-    run 8 "score $set of $model" \
-      keraldi score "data/$set" "exp/$model/decode_$set" --lang data/lang
-  done
-done
+check_and_extract
+train_lm
+label_by_times
+# shellcheck disable=SC2086  # names of models have no spaces
+train_decode_score $models
 show 9 "results" write_results
 # shellcheck disable=SC2086  # names of models have no spaces
 run_reports 10 $models

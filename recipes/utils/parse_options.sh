@@ -101,6 +101,19 @@ check_configurations() {
   done
 }
 
+# Makes the folder that option $1 names absolute, seen from where the recipe was called; $2 says
+# where to get it. Only the first stage reads it.
+check_corpus() {
+  local found
+  if ((stage > 1)); then
+    return 0
+  fi
+  [[ -n ${!1} ]] || option_error "give the corpus: --$1 DIR ($2)"
+  found=$(cd "$called_from" && cd "${!1}" 2>/dev/null && pwd) ||
+    option_error "--$1: no such folder from $called_from"
+  printf -v "$1" '%s' "$found"
+}
+
 rest=()
 parse_options "$@"
 set -- ${rest[@]+"${rest[@]}"}
