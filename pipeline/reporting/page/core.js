@@ -53,6 +53,11 @@ function section(id, title, lead, ...children) {
   );
 }
 
+// What may be wider than the page scrolls in a box of its own, by keyboard too.
+function scrollBox(label, content, more = "") {
+  return h("div", { class: `scroll ${more}`, role: "region", tabindex: 0, "aria-label": label }, content);
+}
+
 let fieldCount = 0;
 
 function select(label, options, value, onchange) {

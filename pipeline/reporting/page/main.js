@@ -35,7 +35,7 @@ function summarySection(set) {
           h("span", { class: "dim" }, ` bootstrap over ${whole(interval.groups)} ${unit}, ${whole(interval.replicates)} replicates`)) : null,
         rateScale(counts.rate, interval)),
       h("div", { class: "hero-side" },
-        h("div", { class: "scroll" }, h("table", { class: "figures policies" },
+        scrollBox("Silence policies", h("table", { class: "figures policies" },
           h("caption", {}, "Silence policies"),
           h("thead", {}, h("tr", {}, ["policy", "%PER", "sub", "del", "ins", "errors", "tokens"].map((t) => h("th", { scope: "col" }, t)))),
           h("tbody", {}, Object.entries(policies).map(([policy, c]) => h("tr", { class: policy === protocol.headline ? "chosen" : null },
@@ -78,8 +78,8 @@ function comparisonSection(set) {
   const absent = rows.filter((row) => !row.found).map((row) => row.model.name);
   return section("comparison", "Models side by side",
     `All on ${set.name}, with 95 % intervals by bootstrap. Differences (paired bootstrap, 95 % and p) are against ${main.name}: negative ones are better than it. Intervals of two systems may overlap where the paired difference is clear.`,
-    h("div", { class: "scroll" }, whiskers(dots, "Error rates")),
-    h("div", { class: "scroll" }, h("table", { class: "figures compared" },
+    scrollBox("Error rates with intervals", whiskers(dots, "Error rates")),
+    scrollBox("Error rates and paired tests", h("table", { class: "figures compared" },
       h("thead", {}, h("tr", {}, ["model", "policy", "%PER", "95 %", "strict", "sil-forgiven", "sil-collapsed", "difference, over speakers", "difference, over utterances", "MAPSSWE"].map((t) => h("th", { scope: "col" }, t)))),
       h("tbody", {}, known.map(({ model, i, found }) => {
         const interval = intervalOf(found), tests = found.tests;

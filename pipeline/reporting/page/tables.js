@@ -67,7 +67,7 @@ function timesCard(times) {
   return h("div", { class: "card" },
     h("h3", {}, "Times"),
     h("p", { class: "figure-line" }, h("strong", {}, percent(times.frame_accuracy)), ` of ${whole(times.frames)} frames of 10 ms are right`),
-    h("div", { class: "scroll" }, h("table", { class: "figures" },
+    scrollBox("Accuracy of times", h("table", { class: "figures" },
       h("thead", {}, h("tr", {}, ["boundary within", "precision", "recall", "F", "R-value"].map((t) => h("th", { scope: "col" }, t)))),
       h("tbody", {}, Object.entries(times.boundaries).map(([ms, c]) =>
         h("tr", {}, h("th", { scope: "row" }, `${ms} ms`), [c.precision, c.recall, c.f_score, c.r_value].map((v) => h("td", { class: "n" }, fixed(v, 3)))))))));

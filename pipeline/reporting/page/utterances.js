@@ -73,7 +73,7 @@ function pairStrip(set, utterance, wanted) {
     h("ol", { "aria-label": "Aligned phones, reference above hypothesis" }, items));
 }
 
-function timeline(set, utterance, example, wanted, player) {
+function timeline(set, utterance, example, wanted) {
   const heard = unpack(utterance.hyp, set, utterance);
   const known = unpack(utterance.ref, set, utterance);
   const said = known ?? placeReferences(set, utterance, heard);
@@ -99,12 +99,10 @@ function timeline(set, utterance, example, wanted, player) {
     pictures.push([canvas, image, "posteriors"]);
     track("posteriors", rows.map((row) => h("span", {}, row)), canvas, { style: { height: `${rows.length * ROW_HEIGHT}px` } });
   }
-  const lane = (marks, side) => marks.map((mark) => h("button", {
-    type: "button", tabindex: -1,
+  const lane = (marks, side) => marks.map((mark) => h("div", {
     class: `phone ${mark.kind}${mark.guessed ? " guessed" : ""}${wanted && mark.pair >= 0 && wanted(utterance.pairs[2 * mark.pair], utterance.pairs[2 * mark.pair + 1]) ? " wanted" : ""}`,
     "data-start": mark.start, "data-end": mark.end,
     title: `${side} ${mark.phone}, ${mark.start.toFixed(3)} to ${mark.end.toFixed(3)} s${mark.guessed ? " (placed by the alignment)" : ""}, ${KIND_WORDS[mark.kind]}${mark.sure === null ? "" : `, confidence ${(mark.sure / 100).toFixed(2)}`}`,
-    onclick: () => player.play(mark.start, mark.end),
   }, h("span", {}, mark.phone)));
   if (said) track("labels ref", "ref", lane(said, "reference"));
   if (heard) track("labels hyp", "hyp", lane(heard, "hypothesis"));
@@ -231,10 +229,10 @@ function utteranceCard(set, number, { badge = null, wanted = null } = {}) {
   const sound = example?.audio
     ? h("audio", { controls: true, preload: "metadata", src: example.audio, "aria-label": `Sound of ${utterance.id}` }) : null;
   const player = new Player(sound);
-  const view = timeline(set, utterance, example, wanted, player);
+  const view = timeline(set, utterance, example, wanted);
   const card = h("article", { class: "utterance", tabindex: -1, "data-utterance": utterance.id, "aria-label": `Utterance ${utterance.id}` },
     h("header", {},
-      h("h4", {}, utterance.id), badge ? h("span", { class: "badge" }, badge) : null,
+      h("h3", { class: "utt" }, utterance.id), badge ? h("span", { class: "badge" }, badge) : null,
       h("span", { class: "dim" }, `speaker ${utterance.speaker}`),
       h("span", { class: "utterance-rate" }, h("strong", {}, percent(counts.rate, 1)), ` ${whole(counts.errors)} / ${whole(counts.tokens)}: ${kindsText(counts)}`)),
     view ? view.scroll : h("p", { class: "hint" }, "No times are known of this utterance."),
@@ -243,6 +241,8 @@ function utteranceCard(set, number, { badge = null, wanted = null } = {}) {
   player.view = view;
   view.scroll.addEventListener("keydown", (event) => onTimelineKeys(event, player));
   view.scroll.addEventListener("click", (event) => {
+    const box = event.target.closest(".phone");
+    if (box) player.play(Number(box.dataset.start), Number(box.dataset.end));
     const lane = event.target.closest(".spectrum .lane, .posteriors .lane, .time .lane");
     if (lane) player.seek((event.clientX - lane.getBoundingClientRect().left) / view.scale);
   });
@@ -291,8 +291,8 @@ function utterancesSection(set) {
     const input = h("input", { id, type: "search", oninput: () => draw(input.value) });
     draw("");
     return [h("p", { class: "controls" }, h("span", { class: "field" }, h("label", { for: id }, "find utterance or speaker"), input)), said,
-      h("div", { class: "scroll tall" }, h("table", { class: "figures" },
-        h("thead", {}, h("tr", {}, ["utterance", "speaker", "%PER", "sub", "del", "ins", "tokens", ""].map((t) => h("th", { scope: "col" }, t)))), tbody))];
+      scrollBox("All utterances", h("table", { class: "figures" },
+        h("thead", {}, h("tr", {}, ["utterance", "speaker", "%PER", "sub", "del", "ins", "tokens", ""].map((t) => h("th", { scope: "col" }, t)))), tbody), "tall")];
   }
 
   const show = (kind) => body.replaceChildren(...(kind === "all" ? list() : cards(kind)));
