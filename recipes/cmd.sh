@@ -12,4 +12,4 @@
 #   keraldi cluster slurm exp/scheduler --jobs 20 --cores 2 --memory 4GB --queue cpu
 #   keraldi cluster sge exp/scheduler --jobs 20 --queue all.q
 #   keraldi transcribe /audio --model exp/blstmp --out results --scheduler "$(cat exp/scheduler)"
-cmd=${cmd:-$root/recipes/utils/local.sh}
+cmd=${cmd:-utils/local.sh}

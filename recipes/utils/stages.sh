@@ -4,6 +4,12 @@
 # Stages outside --stage … --stop-stage are passed over. A stage's output goes to
 # exp/log/NN-title.log; the terminal shows its last line, or on failure its last lines.
 
+# --cmd is a command with its options; utils/… are the project's own.
+read -ra runner <<<"$cmd"
+if [[ ${runner[0]} == utils/* ]]; then
+  runner[0]=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/${runner[0]}
+fi
+
 run() {
   local number=$1 title=$2
   shift 2
@@ -16,8 +22,7 @@ run() {
   echo "stage $number: $title ($log)"
   began=$SECONDS
   local status=0
-  # shellcheck disable=SC2086  # cmd is a command with its options
-  $cmd "$log" "$@" || status=$?
+  "${runner[@]}" "$log" "$@" || status=$?
   if ((status)); then
     echo "$(basename "$PWD")/run.sh: stage $number ($title) failed; the end of $log:" >&2
     grep -v '^# ' "$log" | tail -n 15 | sed 's/^/  /' >&2

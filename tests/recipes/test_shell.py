@@ -1,6 +1,7 @@
 """The shell: options, stages, logs, and how failures end."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -150,6 +151,29 @@ run_reports 10 alone"""
         "report exp/lstmp exp/ff --lang data/lang",
         "report exp/alone --lang data/lang",
     ]
+
+
+def test_the_project_may_stand_in_a_folder_with_spaces(tmp_path):
+    recipes = tmp_path / "with é space" / "recipes"
+    shutil.copytree(RECIPES / "utils", recipes / "utils")
+    shutil.copy(RECIPES / "cmd.sh", recipes)
+    (recipes / "toy").mkdir()
+    script = """set -euo pipefail
+stage=1 stop_stage=99 cmd=
+source ../cmd.sh
+source ../utils/stages.sh
+run 1 "one word" printf '%s\\n' "a b"
+"""
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=recipes / "toy",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "  a b\n" in done.stdout
+    log = recipes / "toy" / "exp" / "log" / "01-one-word.log"
+    assert "# status: 0" in log.read_text()
 
 
 @pytest.mark.parametrize("system", ["slurm", "sge"])
