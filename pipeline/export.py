@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from features.errors import ConfigError, DataError
 from features.files import write_text
 from pipeline.datadir.lang import read_lang
-from pipeline.nnet.artefact import DESCRIPTION, GRAMMAR, SETTINGS, Description
+from pipeline.nnet.artefact import (
+    DESCRIPTION,
+    GRAMMAR,
+    SETTINGS,
+    Description,
+    read_stats,
+)
 from pipeline.parity import (
     Heard,
     Trial,
@@ -19,7 +25,7 @@ from pipeline.parity import (
     noise_trial,
     table,
 )
-from pipeline.recogniser import Recogniser, Search, read_stats
+from pipeline.recogniser import Recogniser, Search
 from pipeline.stage import Stamp, note, require
 
 if TYPE_CHECKING:

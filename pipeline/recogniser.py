@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from features.archive import ArchiveReader
 from features.audio import mono_samples, read_audio, resample
 from features.errors import ConfigError, DataError
 from pipeline.config import load
@@ -25,18 +24,10 @@ from pipeline.nnet.artefact import (
     TfliteModel,
     parse_description,
     read_companions,
-    sum_stats,
+    read_stats,
 )
 
 EXPORTED = ("model.tflite", "model.onnx", "model.keras", "saved_model")
-
-
-def read_stats(path: str | Path) -> list[list[float]]:
-    """CMVN statistics of all speakers of a `cmvn.scp`, added up."""
-    reader = ArchiveReader(path)
-    if not len(reader):
-        raise DataError(f"{path}: no statistics; run keraldi extract")
-    return sum_stats([reader[speaker] for speaker in reader])
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from features.errors import ConfigError
 from features.normalize import CmvnStats
 from pipeline.batch.crew import Crewing, cut_shares
 from pipeline.batch.discovery import discover
+from pipeline.batch.exported import is_exported
 from pipeline.batch.items import Item
 from pipeline.batch.journal import WORK, FolderLock, Outcome
 from pipeline.batch.outputs import Format, Layout, Outputs
@@ -21,8 +23,14 @@ from pipeline.batch.recognition import Plan, Recognition, lost, recognise
 from pipeline.batch.run import Order, Run, Totals, Work
 from pipeline.config import check, load, save
 from pipeline.decoding.settings import DecodeSettings
-from pipeline.nnet.recipe import stored_network
-from pipeline.recogniser import read_stats
+from pipeline.nnet.artefact import (
+    GRAMMAR,
+    SETTINGS,
+    parse_description,
+    read_companions,
+    read_stats,
+)
+from pipeline.nnet.recipe import Recipe, stored_network
 from pipeline.stage import fingerprint, note, require
 
 
@@ -33,9 +41,22 @@ def processors(crewing: Crewing) -> int:
     return max(1, len(os.sched_getaffinity(0)) // crewing.nj)
 
 
+def model_file(model: str) -> Path:
+    """The file that a model is in: an exported one, or that of a model dir."""
+    return Path(model) if is_exported(model) else Path(model) / "final.keras"
+
+
+def model_recipe(model: str) -> Recipe:
+    """What a model knows, read without TensorFlow."""
+    path = model_file(model)
+    if is_exported(model):
+        return parse_description(read_companions(path), model).recipe
+    return stored_network(path)[0]
+
+
 def result_settings(plan: Plan) -> dict[str, Any]:
     """Everything that changes a result, and that results are kept by."""
-    files = {"model": Path(plan.model) / "final.keras"}
+    files = {"model": model_file(plan.model)}
     if plan.arpa is not None:
         files["arpa"] = Path(plan.arpa)
     if plan.words is not None:
@@ -53,15 +74,21 @@ def result_settings(plan: Plan) -> dict[str, Any]:
 
 def used_settings(plan: Plan, source: str) -> DecodeSettings:
     """The search's settings with where they are used, for a reader of the results."""
-    recipe, _ = stored_network(Path(plan.model) / "final.keras")
+    recipe = model_recipe(plan.model)
     ctc = recipe.objective == "ctc"
     settings = check(plan.settings, DecodeSettings, source="settings")
+    arpa = plan.arpa if plan.grammar is None else f"{plan.model}:{GRAMMAR}"
     return replace(
         settings,
         search=settings.search_of(ctc=ctc),
-        grammar=None if settings.greedy else plan.arpa,
+        grammar=None if settings.greedy else arpa,
         decoded=source,
     )
+
+
+def parse_settings(text: str, source: str) -> DecodeSettings:
+    """The settings that an exported model carries."""
+    return check(yaml.safe_load(text), DecodeSettings, source=source)
 
 
 def given_stats(model: str, cmvn: str | None) -> list[list[float]] | None:
@@ -72,8 +99,12 @@ def given_stats(model: str, cmvn: str | None) -> list[list[float]] | None:
     """
     if cmvn is None:
         return None
-    recipe, _ = stored_network(Path(model) / "final.keras")
-    if recipe.frontend.cmvn == "none":
+    if is_exported(model):
+        raise ConfigError(
+            f"--cmvn: that of {model} was fixed when it was exported; leave it out, or export "
+            "again with --cmvn"
+        )
+    if model_recipe(model).frontend.cmvn == "none":
         raise ConfigError(f"--cmvn: {model} was trained without CMVN; leave it out")
     return read_stats(cmvn)
 
@@ -96,14 +127,18 @@ def make_plan(
         ConfigError: a setting is wrong.
         DataError: the model or the n-gram is not there.
     """
-    require(Path(model) / "final.keras", mend="run keraldi train, or give its folder")
+    require(model_file(model), mend="run keraldi train, or give its folder")
     if arpa is not None:
         require(arpa, mend="run keraldi lm")
     if words is not None:
         require(words, mend="give a lang dir with lexicon.txt")
     if threads < 1:
         raise ConfigError(f"--threads: expected at least 1, got {threads}")
-    chosen = load(settings, DecodeSettings) if settings else DecodeSettings()
+    carried = read_companions(Path(model)) if is_exported(model) else {}
+    if settings is None and SETTINGS in carried:
+        chosen = parse_settings(carried[SETTINGS], f"{model}:{SETTINGS}")
+    else:
+        chosen = load(settings, DecodeSettings) if settings else DecodeSettings()
     parts = str(Path(out) / ".work" / "posteriors") if posteriors else None
     return Plan(
         model,
@@ -114,6 +149,7 @@ def make_plan(
         given_stats(model, cmvn),
         allow_pipes,
         threads,
+        carried.get(GRAMMAR) if arpa is None else None,
     )
 
 
@@ -176,6 +212,10 @@ def _check_streaming(model: str, rate: int | None, others: Mapping[str, object])
     if rate is None or rate < 1:
         raise ConfigError(
             f"--stream: raw samples do not say their rate; expected --rate in Hz, got {rate}"
+        )
+    if is_exported(model):
+        raise ConfigError(
+            f"--stream: {model} is heard whole; give the model dir that it was made of"
         )
     require(Path(model) / "final.keras", mend="run keraldi train, or give its folder")
     _, layers = stored_network(Path(model) / "final.keras")
@@ -250,7 +290,8 @@ def transcribe(
     Args:
         paths: audio files, folders, data dirs, wav.scp files, lists or globs of paths, `-`
             for a list on standard input.
-        model: model dir with `final.keras`.
+        model: model dir with `final.keras`; or a `.tflite` file of `keraldi export`, which is run
+            without TensorFlow and carries its own n-gram and settings.
         out: folder for the results; needed without --stream.
         stream: read raw audio, 16-bit little-endian mono, from standard input, and print start,
             end, phone and confidence as soon as they are certain. For unidirectional models.

@@ -2,7 +2,7 @@
 
 import functools
 import json
-import queue
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -17,8 +17,14 @@ from features.archive import ArchiveReader
 from features.errors import DataError, KeraldiError
 from features.normalize import CmvnStats
 from pipeline.batch.assembly import Assembly, Phone
+from pipeline.batch.exported import (
+    ExportedNetwork,
+    WaveformListener,
+    is_exported,
+)
 from pipeline.batch.items import Item
 from pipeline.batch.journal import Outcome
+from pipeline.batch.reading import Ahead, Reading, groups
 from pipeline.batch.windows import Listener, Window
 from pipeline.batch.words import WordAligner
 from pipeline.config import check
@@ -27,20 +33,13 @@ from pipeline.datadir.lang import read_lang
 if TYPE_CHECKING:
     from pipeline.nnet.recogniser import Recogniser
 
-_ROWS = 32  # windows in a batch: `pipeline.nnet.recogniser.ROWS`
-_POOLED = 8 * _ROWS  # windows that are sorted by length among each other
-_QUEUED_BYTES = 16 << 20  # network input read ahead
-_LONG = (
-    500  # frames: of longer windows half as many go together, for the memory they take
-)
-
 
 @dataclass(frozen=True)
 class Plan:
     """What makes a recogniser at work; plain values, so that any process can be told.
 
     Attributes:
-        model: model dir.
+        model: model dir, or a `.tflite` file.
         arpa: phone n-gram, or None.
         settings: `DecodeSettings` as plain values.
         posteriors: folder for log-posteriors, or None.
@@ -48,6 +47,7 @@ class Plan:
         cmvn: statistics [2, F + 1] for all audio, or None for the model's, speaker's or file's.
         allow_pipes: whether commands in wav.scp may be run.
         threads: batches under way at once.
+        grammar: an ARPA file's text in place of `arpa`: that of an exported model.
     """
 
     model: str
@@ -58,22 +58,26 @@ class Plan:
     cmvn: list[list[float]] | None = None
     allow_pipes: bool = False
     threads: int = 1
+    grammar: str | None = None
 
 
-@dataclass
-class _Reading:
-    """A window, or what became of its item in reading."""
+def _load(model: str) -> "Recogniser | ExportedNetwork":
+    """A model dir's network, or an exported one without TensorFlow."""
+    if is_exported(model):
+        return ExportedNetwork(model)
+    from pipeline.nnet.threads import one_thread_an_operation
 
-    item: Item
-    window: Window | None
-    fault: str = ""
+    one_thread_an_operation()
+    from pipeline.nnet.recogniser import load_recogniser
+
+    return load_recogniser(model)
 
 
 def _stats(matrix: list[list[float]] | None) -> CmvnStats | None:
     return None if matrix is None else CmvnStats(np.array(matrix))
 
 
-def make_aligner(lang: str, recogniser: "Recogniser") -> WordAligner:
+def make_aligner(lang: str, recogniser: "Recogniser | ExportedNetwork") -> WordAligner:
     """What finds words of transcripts with a model and a lexicon.
 
     Raises:
@@ -100,27 +104,41 @@ class Recognition:
     """
 
     def __init__(self, plan: Plan) -> None:
-        from pipeline.nnet.threads import one_thread_an_operation
-
-        one_thread_an_operation()
         from pipeline.decoding.decoder import Decoder
         from pipeline.decoding.grammar import read_grammar
         from pipeline.decoding.outputs import OutputLayer
         from pipeline.decoding.settings import DecodeSettings
-        from pipeline.nnet.recogniser import load_recogniser
 
         self._plan = plan
-        self._recogniser = load_recogniser(plan.model)
-        layer = OutputLayer.of(self._recogniser.recipe)
-        self._decoder = Decoder(layer, read_grammar(plan.arpa, layer.table))
-        self._settings = check(plan.settings, DecodeSettings, source="settings")
+        self._recogniser = _load(plan.model)
         recipe = self._recogniser.recipe
-        self._listener = Listener(
-            recipe.features,
-            recipe.frontend,
-            _stats(recipe.global_cmvn),
-            plan.allow_pipes,
-            _stats(plan.cmvn),
+        layer = OutputLayer.of(recipe)
+        if plan.grammar is None:
+            grammar = read_grammar(plan.arpa, layer.table)
+        else:
+            with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+                file.write(plan.grammar)
+                file.flush()
+                grammar = read_grammar(file.name, layer.table)
+        self._decoder = Decoder(layer, grammar)
+        self._settings = check(plan.settings, DecodeSettings, source="settings")
+        self._listener: Listener | WaveformListener
+        if is_exported(plan.model):
+            self._listener = WaveformListener(
+                recipe.features, recipe.frontend.skip, plan.allow_pipes
+            )
+        else:
+            self._listener = Listener(
+                recipe.features,
+                recipe.frontend,
+                _stats(recipe.global_cmvn),
+                plan.allow_pipes,
+                _stats(plan.cmvn),
+            )
+        self._by_speaker = (
+            recipe.frontend.cmvn == "speaker"
+            and plan.cmvn is None
+            and not is_exported(plan.model)
         )
         self._clock = layer.clock
         self._align = None
@@ -131,12 +149,7 @@ class Recognition:
 
     def _speaker_stats(self, item: Item) -> CmvnStats | None:
         """Statistics of an item's speaker, where its data dir has them and they are wanted."""
-        if (
-            item.cmvn is None
-            or item.speaker is None
-            or self._listener.frontend.cmvn != "speaker"
-            or self._plan.cmvn is not None
-        ):
+        if not self._by_speaker or item.cmvn is None or item.speaker is None:
             return None
         with self._lock:
             if item.cmvn not in self._speakers:
@@ -149,25 +162,25 @@ class Recognition:
                 )
             return CmvnStats(reader[item.speaker])
 
-    def _read(self, item: Item) -> Iterator[_Reading]:
+    def _read(self, item: Item) -> Iterator[Reading]:
         """An item's windows; whatever is wrong with it is told, not raised."""
         try:
             if item.fault:
                 raise DataError(item.fault)
             for window in self._listener.windows(item, self._speaker_stats(item)):
-                yield _Reading(item, window)
+                yield Reading(item, window)
         except KeraldiError as error:
-            yield _Reading(item, None, str(error))
+            yield Reading(item, None, str(error))
         except OSError as error:
             reason = error.strerror or str(error)
-            yield _Reading(item, None, f"{item.source}: {reason}; copy it again")
+            yield Reading(item, None, f"{item.source}: {reason}; copy it again")
         except (ValueError, MemoryError, OverflowError) as error:
             kind = type(error).__name__
-            yield _Reading(
+            yield Reading(
                 item, None, f"{item.source}: {kind}: {error}; please report this file"
             )
 
-    def _batch(self, readings: Sequence[_Reading]) -> list[tuple[_Reading, np.ndarray]]:
+    def _batch(self, readings: Sequence[Reading]) -> list[tuple[Reading, np.ndarray]]:
         """Runs the network: the log-posteriors of the frames that each window answers for."""
         windows = [reading.window for reading in readings]
         rows = [window.frames for window in windows if window is not None]
@@ -201,7 +214,7 @@ class Recognition:
         return self._clock.span(Token(0, start, end), total, seconds)
 
     def _recognise(
-        self, readings: Sequence[_Reading], assembly: Assembly
+        self, readings: Sequence[Reading], assembly: Assembly
     ) -> list[Outcome]:
         """A batch through network and search; the outcomes of items that are complete."""
         finished = []
@@ -263,8 +276,8 @@ class Recognition:
 
 
 def _parted(
-    group: Sequence[_Reading], assembly: Assembly
-) -> tuple[list[Outcome], list[_Reading]]:
+    group: Sequence[Reading], assembly: Assembly
+) -> tuple[list[Outcome], list[Reading]]:
     """The outcomes of items that could not be read, and the windows of the others."""
     outcomes = [assembly.fail(r.item, r.fault) for r in group if r.window is None]
     windows = [r for r in group if r.window is not None]
@@ -286,105 +299,3 @@ def lost(item: Item) -> Outcome:
     """What becomes of an item that killed two workers."""
     message = f"{item.source}: two workers died of it; look at it, or leave it out"
     return Outcome.failure(item, message)
-
-
-def _length(reading: _Reading) -> int:
-    return 0 if reading.window is None else len(reading.window.frames)
-
-
-def _pooled(readings: Iterable[_Reading]) -> Iterator[list[_Reading]]:
-    """Many readings at a time, but no more than memory has room for; few at first.
-
-    The network has work as soon as one batch is read.
-    """
-    pool: list[_Reading] = []
-    size, most = 0, _ROWS
-    for reading in readings:
-        pool.append(reading)
-        size += 0 if reading.window is None else reading.window.frames.nbytes
-        if len(pool) == most or size >= _QUEUED_BYTES:
-            yield pool
-            pool, size, most = [], 0, min(2 * most, _POOLED)
-    if pool:
-        yield pool
-
-
-def groups(readings: Iterable[_Reading]) -> Iterator[list[_Reading]]:
-    """Groups of at most `_ROWS` windows of like length, from a stream of any lengths."""
-    for pool in _pooled(readings):
-        pool.sort(key=_length)
-        for start in range(0, len(pool), _ROWS):
-            group = pool[start : start + _ROWS]
-            half = _ROWS // 2 if _length(group[-1]) > _LONG else _ROWS
-            yield from filter(None, (group[:half], group[half:]))
-
-
-class Ahead:
-    """Reads items in threads, ahead of who uses them, in a bounded amount of memory.
-
-    Args:
-        items: what to read; taken as they are needed.
-        read: makes the readings of an item.
-        threads: how many items are read at once.
-    """
-
-    def __init__(self, items: Iterable[Item], read: Any, threads: int) -> None:
-        self._items = iter(items)
-        self._read = read
-        self._taking = threading.Lock()
-        self._room = threading.Condition()
-        self._bytes = 0
-        self._closed = False
-        self._queue: queue.SimpleQueue[_Reading | BaseException | None] = (
-            queue.SimpleQueue()
-        )
-        self._threads = [
-            threading.Thread(target=self._work, daemon=True) for _ in range(threads)
-        ]
-
-    def _work(self) -> None:
-        try:
-            while not self._closed:
-                with self._taking:
-                    item = next(self._items, None)
-                if item is None:
-                    break
-                for reading in self._read(item):
-                    self._put(reading)
-        except BaseException as error:  # handed to the thread that uses the readings
-            self._queue.put(error)
-        self._queue.put(None)
-
-    def _put(self, reading: _Reading) -> None:
-        size = 0 if reading.window is None else reading.window.frames.nbytes
-        with self._room:
-            self._room.wait_for(lambda: self._closed or self._bytes < _QUEUED_BYTES)
-            self._bytes += size
-        self._queue.put(reading)
-
-    def __enter__(self) -> Iterator[_Reading]:
-        for thread in self._threads:
-            thread.start()
-        return self._readings()
-
-    def _readings(self) -> Iterator[_Reading]:
-        left = len(self._threads)
-        while left:
-            reading = self._queue.get()
-            if reading is None:
-                left -= 1
-            elif isinstance(reading, BaseException):
-                raise reading
-            else:
-                if reading.window is not None:
-                    with self._room:
-                        self._bytes -= reading.window.frames.nbytes
-                        self._room.notify_all()
-                yield reading
-
-    def __exit__(self, *_: object) -> None:
-        with self._room:
-            self._closed = True
-            self._room.notify_all()
-        for thread in self._threads:
-            thread.join()

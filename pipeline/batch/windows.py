@@ -11,11 +11,11 @@ from features.pieces import feature_pieces, read_pieces
 from features.spectral import FeatureOptions
 from pipeline.batch.items import Item
 
-_LONGEST_S = 30.0
+LONGEST_S = 30.0
 _LONGEST_FRAMES = 1600  # of the network: bounds the memory of a batch
 _SHORTEST = 0.5  # of the longest: where the search for a pause begins
-_CONTEXT_S = 1.0  # heard by the network on both sides of a cut, then dropped
-_PAUSE_S = 0.2  # energies are averaged over so long before the quietest place is taken
+CONTEXT_S = 1.0  # heard by the network on both sides of a cut, then dropped
+PAUSE_S = 0.2  # energies are averaged over so long before the quietest place is taken
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Window:
     """A stretch of a recording, ready for the network; places are network frames.
 
     Attributes:
-        frames: [T, F] float32 network input, context included.
+        frames: [T, F] float32 network input, context included; samples [N] where the front
+            end is in the model.
         first: of the recording's frames, the first that this window answers for.
         count: frames it answers for.
         skipped: frames of context before them.
@@ -84,7 +85,7 @@ class Listener:
     @property
     def longest(self) -> int:
         """Network frames of the longest window."""
-        return min(_LONGEST_FRAMES, self._network_frames(_LONGEST_S))
+        return min(_LONGEST_FRAMES, self._network_frames(LONGEST_S))
 
     def _network_frames(self, seconds: float) -> int:
         shift = self.features.frame_shift_ms * self.frontend.skip / 1000
@@ -159,7 +160,7 @@ class Listener:
             yield Window(inputs, 0, len(inputs), 0, len(inputs), seconds)
             return
         held.clear()
-        width = self._network_frames(_PAUSE_S)
+        width = self._network_frames(PAUSE_S)
         pauses = smoothed(np.concatenate(energies)[::skip], width)
         cuts = cut_at_pauses(pauses, longest=self.longest)
         yield from self._cut(self._pieces(item, [0]), cuts, chosen, seconds)
@@ -172,7 +173,7 @@ class Listener:
         seconds: float,
     ) -> Iterator[Window]:
         """Windows between cuts, with context, of features that come in pieces."""
-        skip, context = self.frontend.skip, self._network_frames(_CONTEXT_S)
+        skip, context = self.frontend.skip, self._network_frames(CONTEXT_S)
         stream = iter(pieces)
         buffer = next(stream)
         offset = 0  # feature frame that `buffer` begins with

@@ -5,13 +5,13 @@ Nothing here imports TensorFlow: a TFLite model answers long before TensorFlow i
 
 import json
 import zipfile
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from features.archive import ArchiveReader
 from features.errors import ConfigError, DataError
 from features.normalize import CmvnStats
 from pipeline.config import check
@@ -247,6 +247,10 @@ class OnnxModel:
         )
 
 
-def sum_stats(matrices: Sequence[np.ndarray]) -> list[list[float]]:
-    """CMVN statistics of several speakers as those of one."""
-    return [[float(value) for value in row] for row in np.sum(matrices, axis=0)]
+def read_stats(path: str | Path) -> list[list[float]]:
+    """CMVN statistics of all speakers of a `cmvn.scp`, added up."""
+    reader = ArchiveReader(path)
+    if not len(reader):
+        raise DataError(f"{path}: no statistics; run keraldi extract")
+    total = np.sum([reader[speaker] for speaker in reader], axis=0)
+    return [[float(value) for value in row] for row in total]

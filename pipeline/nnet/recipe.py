@@ -11,6 +11,8 @@ from features.frontend import FrontendOptions
 from features.spectral import FeatureOptions
 from pipeline.config import check
 
+ROWS = 32  # utterances that a network is run over together
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:

@@ -21,9 +21,8 @@ from pipeline.datadir.datadir import DataDir
 from pipeline.datadir.phones import PhoneTable
 from pipeline.nnet.examples import FeatureSource
 from pipeline.nnet.network import AcousticModel
-from pipeline.nnet.recipe import Recipe
+from pipeline.nnet.recipe import ROWS, Recipe
 
-ROWS = 32  # utterances run together
 # A product's last columns may go through other machine code than the rest and differ in the
 # last bit. With sixteen utterances, or a multiple, to a loop and frames in sixteens none is ever
 # such a last one: what the network says of an utterance does not depend on its neighbours

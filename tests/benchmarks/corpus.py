@@ -90,13 +90,13 @@ if callers > 1:
     one_thread_an_operation()
 from features.normalize import CmvnStats
 from pipeline.batch.discovery import discover
-from pipeline.batch.recognition import _Reading, groups
+from pipeline.batch.reading import Reading, groups
 from pipeline.batch.windows import Listener
 from pipeline.nnet.recogniser import load_recogniser
 recogniser = load_recogniser(model)
 listener = Listener(recogniser.features, recogniser.frontend)
 items = discover([listed]).items
-readings = (_Reading(i, w) for i in items for w in listener.windows(i))
+readings = (Reading(i, w) for i in items for w in listener.windows(i))
 batches = [[r.window.frames for r in group] for group in groups(readings)]
 recogniser.batch(batches[0])
 times = []

@@ -55,6 +55,30 @@ def random_model(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def light_model(random_model, tmp_path_factory) -> Path:
+    """`random_model` as a TFLite file, with an n-gram and settings in it."""
+    from pipeline.config import save
+    from pipeline.decoding.settings import DecodeSettings
+    from pipeline.export import export
+
+    folder = tmp_path_factory.mktemp("light")
+    save(folder / "settings.yaml", DecodeSettings(insertion_penalty=0.5))
+    (folder / "lm.arpa").write_text(
+        "\\data\\\nngram 1=7\n\n\\1-grams:\n-99 <s>\n-0.8 </s>\n"
+        + "".join(f"-0.8 {phone}\n" for phone in PHONES)
+        + "\n\\end\\\n"
+    )
+    export(
+        str(random_model),
+        str(folder / "out"),
+        formats=("tflite",),
+        arpa=str(folder / "lm.arpa"),
+        settings=str(folder / "settings.yaml"),
+    )
+    return folder / "out" / "model.tflite"
+
+
+@pytest.fixture(scope="session")
 def forward_model(tmp_path_factory) -> Path:
     """A model dir: hears no future but three states a phone late, and fixed statistics."""
     stats = np.zeros((2, 13))

@@ -11,6 +11,7 @@ from features.archive import ArchiveWriter
 from features.errors import AudioError, ConfigError, DataError
 from pipeline import Recogniser
 from pipeline.config import save
+from pipeline.datadir.times import read_ctm
 from pipeline.decoding.settings import DecodeSettings
 
 
@@ -129,29 +130,34 @@ def test_what_is_no_model_is_told(tmp_path):
 IMPORTED = """
 import sys
 from pipeline import Recogniser
+from pipeline.__main__ import main
 Recogniser.load(sys.argv[1])
-print([m for m in ("tensorflow", "keras", "librosa") if m in sys.modules])
+words = ["x.wav", "--model", sys.argv[1], "--out", "out"]
+assert main(["transcribe", *words]) == 0
+print([m for m in ("tensorflow", "keras", "librosa", "scipy.fft") if m in sys.modules])
 """
 
 
 def test_tflite_is_run_without_tensorflow(
-    random_model, recogniser, statistics, tmp_path
+    light_model, recogniser, statistics, tmp_path
 ):
-    from pipeline.export import export
-
-    export(str(random_model), str(tmp_path / "out"), formats=("tflite",))
-    light = Recogniser.load(tmp_path / "out")
+    light = Recogniser.load(light_model.parent)
     np.testing.assert_allclose(
         light.log_posteriors(speech(), 16000),
         recogniser.log_posteriors(speech(), 16000),
         atol=2e-3,
     )
     with pytest.raises(ConfigError, match="its CMVN was fixed when it was exported"):
-        Recogniser.load(tmp_path / "out", cmvn=statistics)
+        Recogniser.load(light_model, cmvn=statistics)
+    soundfile.write(tmp_path / "x.wav", speech(), 16000, subtype="FLOAT")
     done = subprocess.run(
-        [sys.executable, "-c", IMPORTED, str(tmp_path / "out" / "model.tflite")],
+        [sys.executable, "-c", IMPORTED, str(light_model)],
         capture_output=True,
         text=True,
         check=True,
+        cwd=tmp_path,
     )
     assert done.stdout.splitlines()[-1] == "[]"
+    found = read_ctm(tmp_path / "out" / "ctm")["x"]
+    expected = light(tmp_path / "x.wav")
+    assert [mark.phone for mark in found] == [phone.phone for phone in expected]

@@ -5,10 +5,14 @@ import pytest
 import soundfile
 
 from features.archive import ArchiveReader
+from features.spectral import FeatureOptions
 from pipeline.__main__ import main
-from pipeline.batch import windows
+from pipeline.batch import exported, windows
+from pipeline.batch.exported import WaveformListener
+from pipeline.batch.items import Item
 from pipeline.datadir.tables import read_table
 from pipeline.datadir.times import read_ctm
+from pipeline.recogniser import Recogniser
 
 
 def speech(seconds: float, seed: int, rate_hz: int = 16000) -> np.ndarray:
@@ -128,7 +132,7 @@ def test_a_long_file_keeps_its_times(
         ]
     )
     soundfile.write(tmp_path / "long.flac", samples, 16000)
-    monkeypatch.setattr(windows, "_LONGEST_S", 2.0)
+    monkeypatch.setattr(windows, "LONGEST_S", 2.0)
     words = [tmp_path / "long.flac", "--model", random_model, "--out", tmp_path / "cut"]
     assert run(*words, "--posteriors") == 0
     monkeypatch.undo()
@@ -157,3 +161,48 @@ def test_mistakes_are_told(words, message, corpus, random_model, tmp_path, capsy
     words = [str(random_model) if word == "MODEL" else word for word in words]
     assert run(corpus, "--out", tmp_path, *words) == 2
     assert message in capsys.readouterr().err
+
+
+def test_an_exported_model_transcribes_as_it_recognises(
+    corpus, light_model, tmp_path, capsys
+):
+    words = ["--model", light_model, "--out", tmp_path / "out", "--threads", 2]
+    assert run(corpus, *words) == 1
+    lines = (tmp_path / "out" / "phones.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert len(records) == 32
+    light = Recogniser.load(light_model)
+    for record in records[::8]:
+        phones = light(record["source"])
+        assert [p["phone"] for p in record["phones"]] == [p.phone for p in phones]
+        ends = [p["end"] for p in record["phones"]]
+        assert ends == pytest.approx([p.end for p in phones], abs=1e-3)
+    settings = (tmp_path / "out" / "settings.yaml").read_text()
+    assert "model.tflite:lm.arpa" in settings
+    assert "insertion_penalty: 0.5" in settings
+    words += ["--cmvn", "x.scp"]
+    assert run(corpus, *words) == 2
+    assert "was fixed when it was exported" in capsys.readouterr().err
+
+
+def test_windows_of_samples_are_those_of_the_frames(corpus, tmp_path, monkeypatch):
+    names = [corpus / f"{number:02d}.flac" for number in (3, 22, 9, 16, 29)]
+    samples = np.concatenate([soundfile.read(name)[0] for name in names])
+    soundfile.write(tmp_path / "long.wav", samples, 16000, subtype="FLOAT")
+    item = Item("long", str(tmp_path / "long.wav"))
+    features = FeatureOptions()
+    (whole,) = WaveformListener(features, 2).windows(item)
+    monkeypatch.setattr(exported, "LONGEST_S", 2.0)
+    parts = list(WaveformListener(features, 2).windows(item))
+    assert len(parts) > 2
+    assert sum(part.count for part in parts) == whole.count == whole.total
+    place = 0
+    for part in parts:
+        assert part.first == place
+        place += part.count
+        begin = (part.first - part.skipped) * 320
+        np.testing.assert_array_equal(
+            part.frames, whole.frames[begin : begin + len(part.frames)]
+        )
+        heard = -(-features.num_frames(len(part.frames)) // 2)
+        assert heard >= part.skipped + part.count

@@ -53,8 +53,8 @@ def test_long_recordings_are_cut_with_context_and_nothing_is_lost(
     recording, monkeypatch, frontend
 ):
     item, samples = recording
-    monkeypatch.setattr(windows, "_LONGEST_S", 1.2)
-    monkeypatch.setattr(windows, "_CONTEXT_S", 0.3)
+    monkeypatch.setattr(windows, "LONGEST_S", 1.2)
+    monkeypatch.setattr(windows, "CONTEXT_S", 0.3)
     options = FeatureOptions()
     found = list(Listener(options, frontend).windows(item))
     raw = compute_features(samples, options)
