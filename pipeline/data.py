@@ -86,7 +86,7 @@ def combine(out: str, *sources: str) -> None:
         )
     whole, left_out = operations.combine([read_datadir(path) for path in sources], out)
     if left_out:
-        note(f"data combine: left out, not all sources have it: {', '.join(left_out)}")
+        note(f"data combine: left out, not alike in all sources: {', '.join(left_out)}")
     _report("combine", whole)
 
 

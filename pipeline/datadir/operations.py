@@ -16,6 +16,7 @@ from pipeline.datadir.tables import read_lines, read_table, write_table
 BY_UTTERANCE = ("words", "utt2speed", "phones.ctm")
 BY_SPEAKER = ("spk2age", "spk2dialect")
 _WHOLE = ("features.yaml",)
+_FEATURES = frozenset({"feats", "utt2num_frames"})
 
 
 def _copy_lines(source: Path, target: Path, keep: Callable[[str], bool]) -> None:
@@ -182,8 +183,24 @@ def _merged(
     return whole
 
 
+def _cannot_join(sources: Sequence[DataDir]) -> set[str]:
+    """Tables that say nothing of the whole: features made otherwise, halves of statistics."""
+    settings = {
+        path.read_bytes() if (path := data.path / "features.yaml").exists() else b""
+        for data in sources
+    }
+    apart = set(_FEATURES) if len(settings) > 1 else set()
+    speakers = [spk for data in sources for spk in data.spk2utt]
+    if apart or len(set(speakers)) < len(speakers):
+        apart.add("cmvn")
+    return apart
+
+
 def combine(sources: Sequence[DataDir], out: str | Path) -> tuple[DataDir, list[str]]:
     """Writes several data dirs as one; a table that one of them lacks is left out.
+
+    So are features, where the settings that made them differ, and CMVN statistics, where a
+    speaker is in two of them.
 
     Returns:
         The data dir, and the tables left out though some sources have them.
@@ -204,13 +221,13 @@ def combine(sources: Sequence[DataDir], out: str | Path) -> tuple[DataDir, list[
             "some data dirs have segments and some have not; give all of them some"
         )
     paths = [data.path for data in sources]
-    names = [
-        f.name for f in dataclasses.fields(DataDir) if f.name not in ("path", "cmvn")
-    ]
+    names = [f.name for f in dataclasses.fields(DataDir) if f.name != "path"]
+    apart = _cannot_join(sources)
     tables: dict[str, Any] = {
-        n: _merged([getattr(d, n) for d in sources], n, paths) for n in names
+        n: (None if n in apart else _merged([getattr(d, n) for d in sources], n, paths))
+        for n in names
     }
-    whole = dataclasses.replace(sources[0], path=Path(out), cmvn=None, **tables)
+    whole = dataclasses.replace(sources[0], path=Path(out), **tables)
     left_out = [
         n
         for n in names
@@ -220,6 +237,9 @@ def combine(sources: Sequence[DataDir], out: str | Path) -> tuple[DataDir, list[
     with atomic_folder(out) as folder:
         (folder / _MARK).touch()
         write_datadir(whole, folder)
+        for name in _WHOLE:
+            if not apart & _FEATURES and (paths[0] / name).exists():
+                shutil.copyfile(paths[0] / name, folder / name)
         for name in (*BY_UTTERANCE, *BY_SPEAKER):
             present = [path / name for path in paths if (path / name).exists()]
             if len(present) == len(paths):

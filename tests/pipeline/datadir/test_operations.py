@@ -1,5 +1,7 @@
 """Data dirs: read, written, validated, mended, cut and joined."""
 
+import dataclasses
+
 import pytest
 
 from features.errors import ConfigError, DataError
@@ -151,6 +153,45 @@ def test_combining_the_parts_gives_the_whole(data, tmp_path):
         assert (tmp_path / "all" / name).read_text() == (data.path / name).read_text()
     with pytest.raises(DataError, match="utterance 'ann-0' is in .* too"):
         operations.combine([data, parts[0]], tmp_path / "twice")
+
+
+def with_features(data, num_mels):
+    """The data dir as extract would leave it."""
+    whole = dataclasses.replace(
+        data,
+        feats={utt: "feats.ark:7" for utt in data.utterances},
+        cmvn={spk: f"cmvn.ark:{n}" for n, spk in enumerate(data.spk2utt)},
+        utt2num_frames=dict.fromkeys(data.utterances, 8),
+    )
+    write_datadir(whole, whole.path)
+    (whole.path / "features.yaml").write_text(f"num_mels: {num_mels}\n")
+    return whole
+
+
+def test_features_are_combined_where_they_are_alike(data, tmp_path):
+    data = with_features(data, 40)
+    parts = [
+        operations.write_part(data, chosen, tmp_path / str(number))
+        for number, chosen in enumerate(operations.split_by_speaker(data, 2))
+    ]
+    _, left_out = operations.combine(parts, tmp_path / "all")
+    assert left_out == []
+    for name in ("feats.scp", "cmvn.scp", "utt2num_frames", "features.yaml"):
+        assert (tmp_path / "all" / name).read_text() == (data.path / name).read_text()
+    with_features(parts[1], 23)
+    _, left_out = operations.combine(parts, tmp_path / "all")
+    assert left_out == ["feats", "cmvn", "utt2num_frames"]
+    assert not (tmp_path / "all" / "features.yaml").exists()
+
+
+def test_statistics_of_half_a_speaker_are_left_out(data, tmp_path):
+    data = with_features(data, 40)
+    parts = [
+        operations.write_part(data, {utt}, tmp_path / utt) for utt in ("ann-0", "ann-1")
+    ]
+    whole, left_out = operations.combine(parts, tmp_path / "both")
+    assert left_out == ["cmvn"]
+    assert set(whole.feats) == {"ann-0", "ann-1"}
 
 
 def test_speeds_survive_combining_and_multiply(data, tmp_path):
