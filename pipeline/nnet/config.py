@@ -22,6 +22,7 @@ _CELL_OPTIONS = {
     "lstm": _LSTM,
     "lstmp": _LSTM | {"nonrecurrent", "projection_clip"},
     "gru": _NOISE | {"reset_after"},
+    "rnn": _NOISE | {"layer_norm"},
 }
 
 
@@ -36,7 +37,8 @@ class LayerOptions:
         bidirectional: whether and how the two directions are joined.
         dropout: share of the layer's outputs dropped on their way to the next layer;
             the recurrent connections are never dropped.
-        residual: the layer's input is added or appended to its output.
+        residual: the layer's input is added or appended to its output, or a gate of its
+            own chooses between both (highway).
         layer_norm: the layer's output is normalised over its units.
         activation: of a plain RNN or dense layer.
         options: more arguments of the layer in `pipeline.nnet.recurrent`, such as
@@ -51,7 +53,7 @@ class LayerOptions:
     bidirectional: Literal["none", "concat", "sum"] = "none"
     repeat: Positive = 1
     dropout: Fraction = 0.0
-    residual: Literal["none", "add", "concat"] = "none"
+    residual: Literal["none", "add", "concat", "highway"] = "none"
     layer_norm: bool = False
     activation: Literal["tanh", "sigmoid", "relu"] = "tanh"
     options: dict[str, bool | int | float] = field(default_factory=dict)

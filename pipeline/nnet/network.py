@@ -41,11 +41,16 @@ def make_recurrent(
 class Block(keras.layers.Layer):
     """One layer of the stack with what stands around it.
 
-    y = dropout(norm(layer(x))), joined with x when residual. Padded frames come out as
-    whatever the layers make of zeros: the mask keeps them from every real frame.
+    H = dropout(norm(layer(x))), joined with x when residual: x + H, [x; H], or the highway
+    T ⊙ H + (1 − T) ⊙ x with T = σ(W x + b), which starts nearly open for x (b = −1). Where
+    widths differ a linear map of x stands for it, as in He et al. 2016. Padded frames come
+    out as whatever the layers make of zeros: the mask keeps them from every real frame.
 
     Args:
         options: a `LayerOptions` as plain values (`repeat` is the stack's affair).
+
+    References:
+        He et al. 2016 (residual); Srivastava, Greff & Schmidhuber 2015 (highway).
     """
 
     def __init__(self, options: dict[str, Any], **kwargs: Any) -> None:
@@ -70,6 +75,7 @@ class Block(keras.layers.Layer):
             keras.layers.LayerNormalization(name="norm") if kind.layer_norm else None
         )
         self.match: keras.layers.Layer | None = None
+        self.gate: keras.layers.Layer | None = None
         self.dropout = keras.layers.Dropout(kind.dropout, name="dropout")
 
     @property
@@ -97,10 +103,18 @@ class Block(keras.layers.Layer):
             self.backward.build(input_shape)
         if self.norm is not None:
             self.norm.build(inside)
-        if self.options.residual == "add" and input_shape[-1] != self.width:
-            # As in He et al. 2016: a linear map where the widths differ.
+        joined = self.options.residual in ("add", "highway")
+        if joined and input_shape[-1] != self.width:
             self.match = keras.layers.Dense(self.width, use_bias=False, name="match")
             self.match.build(input_shape)
+        if self.options.residual == "highway":
+            self.gate = keras.layers.Dense(
+                self.width,
+                activation="sigmoid",
+                bias_initializer=keras.initializers.Constant(-1.0),
+                name="gate",
+            )
+            self.gate.build(input_shape)
         self.dropout.build(inside)
         self.built = True
 
@@ -136,11 +150,18 @@ class Block(keras.layers.Layer):
         if self.norm is not None:
             outputs = self.norm(outputs)
         outputs = self.dropout(outputs, training=training)
+        return self._with_input(inputs, outputs), states
+
+    def _with_input(self, inputs: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """The layer's outputs [B, T, F'] joined with its inputs [B, T, F] as asked."""
+        if self.options.residual == "none":
+            return outputs
         if self.options.residual == "concat":
-            outputs = tf.concat([inputs, outputs], axis=-1)  # [B, T, F + F']
-        elif self.options.residual == "add":
-            outputs += inputs if self.match is None else self.match(inputs)
-        return outputs, states
+            return tf.concat([inputs, outputs], axis=-1)  # [B, T, F + F']
+        passed = inputs if self.match is None else self.match(inputs)
+        if self.gate is None:
+            return passed + outputs
+        return passed + self.gate(inputs) * (outputs - passed)
 
     def _join(self, forward: tf.Tensor, backward: tf.Tensor) -> tf.Tensor:
         if self.options.bidirectional == "sum":

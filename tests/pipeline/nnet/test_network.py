@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.nnet.config import LayerOptions, NetworkOptions
-from pipeline.nnet.network import AcousticModel
+from pipeline.nnet.network import AcousticModel, Block
 
 FLOAT32_SUM = 1e-5  # sums of some dozens of terms, in another order
 
@@ -33,6 +33,10 @@ STACKS = {
     ],
     "blstmp": [LayerOptions(type="lstmp", cells=6, bidirectional="concat", repeat=2)],
     "bgru": [LayerOptions(type="gru", cells=5, bidirectional="sum", residual="add")],
+    "highway": [
+        LayerOptions(type="lstm", cells=5, residual="highway", repeat=2),
+        LayerOptions(type="rnn", cells=5, options={"layer_norm": True}),
+    ],
     "mixed": [
         LayerOptions(type="dense", cells=8, activation="relu"),
         LayerOptions(type="lstm", cells=5, bidirectional="concat", layer_norm=True),
@@ -84,6 +88,17 @@ def test_chunks_with_carried_state_equal_the_whole(name):
     np.testing.assert_allclose(joined, whole, atol=FLOAT32_SUM)
     for a, b in zip(keras.tree.flatten(states), keras.tree.flatten(end), strict=True):
         np.testing.assert_allclose(a, b, atol=FLOAT32_SUM)
+
+
+def test_a_highway_chooses_between_input_and_output():
+    block = Block({"type": "dense", "cells": 3, "residual": "highway"})
+    frames = random_frames(1, 4, 3)
+    block.build(frames.shape)
+    gate, layer = block.gate, block.layer
+    share = 1 / (1 + np.exp(-(frames @ gate.kernel.numpy() - 1.0)))
+    made = np.tanh(frames @ layer.kernel.numpy())
+    expected = share * made + (1 - share) * frames
+    np.testing.assert_allclose(block(frames)[0], expected, atol=FLOAT32_SUM)
 
 
 def test_dropout_works_between_layers_and_in_training_only():

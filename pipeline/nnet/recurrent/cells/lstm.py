@@ -11,6 +11,7 @@ from pipeline.nnet.recurrent.cells.normalization import (
     EPSILON,
     normalize,
     normalize_gradient,
+    total,
 )
 from pipeline.nnet.recurrent.protocol import Frame, Tensors, Weights
 
@@ -352,10 +353,10 @@ class LSTMPCell(Cell):
         if self.peepholes:
             before, after = rest.pop(0), rest.pop(0)
             seen = dz[self.units : -self.units] * tf.tile(before, [self.gates - 2, 1])
-            peepholes = [_total(seen), _total(dz[: self.units] * after)]
+            peepholes = [total(seen), total(dz[: self.units] * after)]
         if self.layer_norm:
             d_product, normal, d_squashed, cell = rest
-            norm = [_total(dz * normal), _total(d_squashed * cell), _total(d_squashed)]
+            norm = [total(dz * normal), total(d_squashed * cell), total(d_squashed)]
         recurrent = tf.matmul(d_product, fed_back, transpose_b=True)
         return [recurrent, *projection, *peepholes, *norm]
 
@@ -377,7 +378,3 @@ class LSTMPCell(Cell):
 def _where_within(values: tf.Tensor, limit: float, grad: tf.Tensor) -> tf.Tensor:
     """The gradient where the values were not clipped."""
     return tf.where(tf.abs(values) < limit, grad, tf.zeros([], grad.dtype))
-
-
-def _total(columns: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(columns, 1, keepdims=True)

@@ -19,3 +19,8 @@ def normalize_gradient(
     """The gradient of the columns from that of `normal`; both as `normalize` gave them."""
     along = tf.reduce_mean(grad * normal, 0, keepdims=True)
     return factor * (grad - tf.reduce_mean(grad, 0, keepdims=True) - normal * along)
+
+
+def total(columns: tf.Tensor) -> tf.Tensor:
+    """Columns [N, B] summed, [N, 1]: the gradient of what is the same in all of them."""
+    return tf.reduce_sum(columns, 1, keepdims=True)

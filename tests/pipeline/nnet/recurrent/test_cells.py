@@ -21,6 +21,7 @@ CELLS = {
     "rnn-tanh": (SimpleRNN, {}),
     "rnn-sigmoid": (SimpleRNN, {"activation": "sigmoid"}),
     "rnn-relu": (SimpleRNN, {"activation": "relu"}),
+    "rnn-norm": (SimpleRNN, {"layer_norm": True}),
     "lstm": (LSTM, {}),
     "lstm-1997": (LSTM, {"forget_gate": False}),
     "lstm-peepholes": (LSTM, {"peepholes": True}),
@@ -153,6 +154,8 @@ def rnn_oracle(weights: dict[str, np.ndarray], options: dict, x: np.ndarray):
     h = np.zeros(UNITS)
     for frame in x:
         a = frame @ weights["kernel"] + h @ weights["recurrent_kernel"]
+        if options.get("layer_norm"):
+            a = weights["gain"] * standardized(a)
         h = act[options.get("activation", "tanh")](a + weights["bias"])
         yield h
 
