@@ -141,7 +141,7 @@ def report(
     out: str | None = None,
     lang: str | None = None,
     examples: int = 6,
-    show: list[str] | None = None,
+    show: Annotated[list[str] | None, Parameter(negative=())] = None,
     posteriors: bool = True,
     allow_pipes: bool = False,
 ) -> None:

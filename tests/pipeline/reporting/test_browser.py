@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.config import save
+from pipeline.decoding.settings import DecodeSettings
 from pipeline.report import report
+from pipeline.score import score
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -39,10 +42,18 @@ def browser() -> Iterator[object]:
 
 @pytest.fixture(scope="module")
 def address(scored_corpus, tmp_path_factory) -> str:
-    """A page of two models, where nothing else is."""
+    """A page of two models, where nothing else is; `dev` was tuned on itself."""
+    corpus = tmp_path_factory.mktemp("browser") / "corpus"
+    shutil.copytree(scored_corpus, corpus)
     path = tmp_path_factory.mktemp("page") / "report.html"
-    with contextlib.chdir(scored_corpus):
-        report(["exp/net", "exp/other"], lang="lang", out=str(path), posteriors=True)
+    with contextlib.chdir(corpus):
+        shutil.copytree("exp/net/decode_test", "exp/net/decode_dev")
+        settings = DecodeSettings(
+            search="viterbi", tuned_on="data/test", decoded="data/test"
+        )
+        save("exp/net/decode_dev/settings.yaml", settings)
+        score("data/test", "exp/net/decode_dev", lang="lang")
+        report(["exp/net", "exp/other"], lang="lang", out=str(path))
     return path.as_uri()
 
 
@@ -134,6 +145,14 @@ def test_the_headline_and_its_protocol_are_there(page):
     compared = one(page, "#comparison").text
     assert "other" in compared
     assert "p = " in compared
+
+
+def test_sets_are_changed_and_one_tuned_on_itself_is_marked(page):
+    assert not all_of(page, ".warning")
+    one(page, ".title input[value=dev]").find_element("xpath", "..").click()
+    assert one(page, "#summary h2").text == "Summary of dev"
+    assert one(page, ".warning").text.startswith("Tuned on this set.")
+    assert one(page, "#comparison .hint").text == "Without a scored dev: other."
 
 
 @pytest.mark.parametrize(
