@@ -13,6 +13,7 @@ import yaml
 
 from features.errors import ConfigError
 from features.normalize import CmvnStats
+from pipeline.batch.begun import Begun
 from pipeline.batch.crew import Crewing, cut_shares
 from pipeline.batch.discovery import discover
 from pipeline.batch.exported import is_exported
@@ -155,8 +156,6 @@ def make_plan(
 
 def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
     """The work of a plan as a run wants it: in this process, or by a crew."""
-    if crewing.alone:
-        return lambda items: Recognition(plan).run(items)
 
     def shared(items: Iterable[Item]) -> Iterator[Outcome]:
         pending = list(items)
@@ -166,7 +165,23 @@ def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
             for outcomes in crew.run(partial(recognise, plan), shares, lost):
                 yield from outcomes
 
-    return shared
+    def alone(items: Iterable[Item]) -> Iterator[Outcome]:
+        begun = Begun(folder / WORK / "begun")
+        left, pending = begun.left(), list(items)
+        suspects = [item for item in pending if item.id in left]
+        if suspects:
+            note(
+                f"an earlier run died with {len(suspects)} recordings begun; they are done first, "
+                "by a process of their own"
+            )
+            yield from shared(suspects)
+        others = (item for item in pending if item.id not in left)
+        try:
+            yield from Recognition(plan).run(begun.noting(others))
+        finally:
+            begun.clear()
+
+    return alone if crewing.alone else shared
 
 
 def find_items(stage: str, paths: Sequence[str]) -> tuple[Item, ...]:

@@ -7,6 +7,7 @@ import time
 
 import cloudpickle
 import pytest
+from distributed import LocalCluster
 
 from features.errors import ConfigError, DataError
 from pipeline.batch.crew import Crew, Crewing, attempt, cut_shares
@@ -76,6 +77,22 @@ def test_shares_are_large_but_enough(workers, most):
 def test_a_file_of_hours_is_a_share_of_its_own():
     shares = list(cut_shares("abc", [10, 1 << 30, 10], workers=1))
     assert shares == [["a"], ["b"], ["c"]]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_workers_of_a_running_scheduler_do_the_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a worker goes where the stage was started
+    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False}
+    with LocalCluster(**options, protocol="tcp", dashboard_address=None) as cluster:
+        address = cluster.scheduler_address
+        assert address.startswith("tcp://")
+        crewing = Crewing(scheduler=address)
+        assert not crewing.alone
+        with crewing.crew(tmp_path / "marks") as crew:
+            assert crew.threads == 2
+            found = crew.run(square, [[1, 2], [3], [40]], given_up)
+            assert sorted(found) == [[1, 4], [9], [1600]]
+        assert cluster.scheduler.workers  # they are not ours to stop
 
 
 def test_no_workers_are_an_error():
