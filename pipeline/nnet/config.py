@@ -21,7 +21,7 @@ _LSTM = _NOISE | {"peepholes", "forget_gate", "forget_bias", "layer_norm", "cell
 _CELL_OPTIONS = {
     "lstm": _LSTM,
     "lstmp": _LSTM | {"nonrecurrent", "projection_clip"},
-    "gru": _NOISE | {"reset_after"},
+    "gru": _NOISE | {"reset_after", "layer_norm"},
     "rnn": _NOISE | {"layer_norm"},
 }
 

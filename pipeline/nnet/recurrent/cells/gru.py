@@ -7,6 +7,12 @@ import tensorflow as tf
 
 from features.errors import ConfigError
 from pipeline.nnet.recurrent.cells.base import Cell, positive_or_none
+from pipeline.nnet.recurrent.cells.normalization import (
+    normalize,
+    normalize_gradient,
+    normalize_rows,
+    total,
+)
 from pipeline.nnet.recurrent.protocol import Frame, Tensors, Weights
 
 
@@ -25,6 +31,8 @@ class GRUCell(Cell):
         h = (1 − z) ⊙ h_ + z ⊙ h̃
 
     With a projection s = P h is the output, and s_ stands for h_ in the first two lines.
+    With layer norm LN(W x) and LN(U h_) stand for W x and U h_, the norm of both gates
+    together and that of the candidate apart.
     Blocks stand in the order z, r, h̃; Keras's GRU calls 1 − z its z.
 
     Args:
@@ -32,10 +40,12 @@ class GRUCell(Cell):
         reset_after: whether the reset gate comes after the product, as cuDNN and Keras
             have it, or before, as Cho et al.
         projection: width P of s; None leaves it out.
+        layer_norm: whether products are normalised over their units. Needs `reset_after`.
         **kwargs: see `Cell`.
 
     References:
-        Cho et al. 2014; Chung et al. 2014; Kaldi's projected GRU (`pgru`).
+        Cho et al. 2014; Chung et al. 2014; Kaldi's projected GRU (`pgru`); Ba,
+        Kiros & Hinton 2016 (layer norm).
     """
 
     gates = 3
@@ -46,9 +56,16 @@ class GRUCell(Cell):
         *,
         reset_after: bool = False,
         projection: int | None = None,
+        layer_norm: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(units, **kwargs)
+        if layer_norm and not reset_after:
+            raise ConfigError(
+                "layer_norm: of a GRU it needs the reset gate after the product; "
+                "give reset_after too"
+            )
+        self.layer_norm = layer_norm
         self.reset_after = reset_after
         self.projection = positive_or_none("projection", projection)
 
@@ -82,33 +99,74 @@ class GRUCell(Cell):
                 initializer=self.kernel_initializer,
                 name="projection_kernel",
             )
+        if self.layer_norm:
+            self.input_gain, self.recurrent_gain = (
+                self.add_weight(shape=(self.width,), initializer="ones", name=name)
+                for name in ("input_gain", "recurrent_gain")
+            )
 
     def arrange(self, rows: tf.Tensor) -> tf.Tensor:
         """The gates halved, for one tanh serves all."""
         return _halved(rows, self.sigmoids)
 
     def recurrent_columns(self) -> list[tf.Tensor]:
-        """U and b', or U of the gates and of the candidate; P where there is one."""
+        """U and b', or U of the gates and of the candidate; P; the gain of U h_."""
         recurrent = super().recurrent_columns()[0]
+        if self.layer_norm:
+            recurrent = tf.transpose(tf.convert_to_tensor(self.recurrent_kernel))
         if self.reset_after:
             parts = [recurrent, self.vector(self.recurrent_bias)]
         else:
             parts = [recurrent[: self.sigmoids], recurrent[self.sigmoids :]]
         if self.projection is not None:
             parts.append(tf.transpose(tf.convert_to_tensor(self.projection_kernel)))
+        if self.layer_norm:
+            parts.append(self.arrange(self.vector(self.recurrent_gain)))
         return parts
+
+    def prepare(
+        self, inputs: tf.Tensor, mask: tf.Tensor | None, training: bool
+    ) -> tuple[tf.Tensor, Weights]:
+        """With layer norm the inputs' products [B, T, G], normalised; else the inputs."""
+        if not self.layer_norm:
+            return super().prepare(inputs, mask, training)
+        products = tf.matmul(inputs, tf.convert_to_tensor(self.kernel)[None])
+        parts = tf.split(products, [self.sigmoids, self.units], -1)
+        gain = self.arrange(tf.convert_to_tensor(self.input_gain))
+        normal = tf.concat([normalize_rows(part) for part in parts], -1) * gain
+        bias = self.arrange(self.vector(self.bias))
+        return normal, Weights(None, bias, self.recurrent_columns())
+
+    def _normalized(self, product: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """U h_ normalised, [G, B], and what gates and candidate were multiplied by."""
+        parts = tf.split(product, [self.sigmoids, self.units])
+        normals, factors = zip(*map(normalize, parts), strict=True)
+        return tf.concat(normals, 0), list(factors)
+
+    def _normalized_gradient(
+        self, grad: tf.Tensor, normal: tf.Tensor, factors: Tensors
+    ) -> tf.Tensor:
+        """The gradient of U h_ from that of what `_normalized` made of it."""
+        sizes = [self.sigmoids, self.units]
+        parts = zip(
+            tf.split(grad, sizes), tf.split(normal, sizes), factors, strict=True
+        )
+        return tf.concat([normalize_gradient(*part) for part in parts], 0)
 
     @property
     def saved_sizes(self) -> list[int]:
-        """The gates' tanhs, the candidate, and with `reset_after` U h_ + b'."""
-        return [self.sigmoids, self.units, *([self.units] if self.reset_after else [])]
+        """The gates' tanhs and the candidate; with `reset_after` U h_ + b'; the norm's."""
+        after = [self.units] if self.reset_after else []
+        norm = [self.width, 1, 1] if self.layer_norm else []
+        return [self.sigmoids, self.units, *after, *norm]
 
     @property
     def more_sizes(self) -> list[int]:
         """As `weight_gradients` takes them apart."""
         projected = [] if self.projection is None else [self.projection, self.units]
         last = self.units if self.reset_after else self.recurrent_size
-        return [self.recurrent_size, *projected, last]
+        norm = [self.width, self.width] if self.layer_norm else []
+        return [self.recurrent_size, *projected, *norm, last]
 
     def forward(
         self, z: tf.Tensor, states: Tensors, weights: Tensors, constants: Tensors
@@ -118,12 +176,15 @@ class GRUCell(Cell):
         count = self.sigmoids
         saved = []
         if self.reset_after:
-            product = weights[0] @ fed_back
+            product, norm = weights[0] @ fed_back, []
+            if self.layer_norm:
+                normal, factors = self._normalized(product)
+                product, norm = weights[-1] * normal, [normal, *factors]
             tanhs = tf.tanh(z[:count] + product[:count])
             inner = product[count:] + weights[1]
             update, reset = self._gates(tanhs)
             candidate = tf.tanh(z[count:] + reset * inner)
-            saved = [inner]
+            saved = [inner, *norm]
         else:
             tanhs = tf.tanh(z[:count] + weights[0] @ fed_back)
             update, reset = self._gates(tanhs)
@@ -158,7 +219,14 @@ class GRUCell(Cell):
         slopes = 0.5 * (1.0 - tanhs * tanhs)
         d_gates = tf.concat([d_update, d_reset], 0) * slopes
         if self.reset_after:
-            d_fed_back = turned[0] @ tf.concat([d_gates, d_inner], 0)
+            d_product = tf.concat([d_gates, d_inner], 0)
+            if self.layer_norm:
+                normal, *factors = frame.saved[3:]
+                d_product = self._normalized_gradient(
+                    weights[-1] * d_product, normal, factors
+                )
+                more += [d_product, normal]
+            d_fed_back = turned[0] @ d_product
             more.append(d_inner)
         else:
             d_fed_back += turned[0] @ d_gates
@@ -174,8 +242,12 @@ class GRUCell(Cell):
         """In the order of `recurrent_columns`."""
         fed_back, *projected, last = more
         d_gates, d_candidate = dz[: self.sigmoids], dz[self.sigmoids :]
+        gain = []
         if self.reset_after:
             d_product = tf.concat([d_gates, last], 0)
+            if self.layer_norm:
+                *projected, d_raw, normal = projected
+                gain, d_product = [total(d_product * normal)], d_raw
             gradients = [
                 tf.matmul(d_product, fed_back, transpose_b=True),
                 tf.reduce_sum(last, 1, keepdims=True),
@@ -187,7 +259,7 @@ class GRUCell(Cell):
             ]
         if self.projection is not None:
             gradients.append(tf.matmul(projected[0], projected[1], transpose_b=True))
-        return gradients
+        return [*gradients, *gain]
 
     def get_config(self) -> dict[str, Any]:
         """Arguments from which the cell is made again."""
@@ -195,6 +267,7 @@ class GRUCell(Cell):
             **super().get_config(),
             "reset_after": self.reset_after,
             "projection": self.projection,
+            "layer_norm": self.layer_norm,
         }
 
 

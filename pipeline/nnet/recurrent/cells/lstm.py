@@ -8,9 +8,9 @@ import tensorflow as tf
 from features.errors import ConfigError
 from pipeline.nnet.recurrent.cells.base import Cell, bound, positive_or_none
 from pipeline.nnet.recurrent.cells.normalization import (
-    EPSILON,
     normalize,
     normalize_gradient,
+    normalize_rows,
     total,
 )
 from pipeline.nnet.recurrent.protocol import Frame, Tensors, Weights
@@ -199,9 +199,8 @@ class LSTMPCell(Cell):
             return super().prepare(inputs, mask, training)
         kernel = self._order(tf.transpose(tf.convert_to_tensor(self.kernel)))
         products = tf.matmul(inputs, kernel[None], transpose_b=True)
-        mean, variance = tf.nn.moments(products, [-1], keepdims=True)
         gain = self.arrange(tf.convert_to_tensor(self.input_gain))
-        normal = (products - mean) * tf.math.rsqrt(variance + EPSILON) * gain
+        normal = normalize_rows(products) * gain
         bias = self.arrange(self.vector(self.bias))
         return normal, Weights(None, bias, self.recurrent_columns())
 

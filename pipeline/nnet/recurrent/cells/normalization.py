@@ -21,6 +21,12 @@ def normalize_gradient(
     return factor * (grad - tf.reduce_mean(grad, 0, keepdims=True) - normal * along)
 
 
+def normalize_rows(rows: tf.Tensor) -> tf.Tensor:
+    """Rows [..., N] at mean 0 and variance 1, for TensorFlow to find the gradient of."""
+    mean, variance = tf.nn.moments(rows, [-1], keepdims=True)
+    return (rows - mean) * tf.math.rsqrt(variance + EPSILON)
+
+
 def total(columns: tf.Tensor) -> tf.Tensor:
     """Columns [N, B] summed, [N, 1]: the gradient of what is the same in all of them."""
     return tf.reduce_sum(columns, 1, keepdims=True)

@@ -46,6 +46,7 @@ CELLS = {
     ),
     "gru": (GRU, {}),
     "gru-after": (GRU, {"reset_after": True}),
+    "gru-norm": (GRU, {"reset_after": True, "layer_norm": True, "projection": 3}),
     "gru-projected": (GRU, {"projection": 3}),
     "gru-after-projected": (GRU, {"reset_after": True, "projection": 3}),
     "ligru": (LiGRU, {}),
@@ -123,12 +124,20 @@ def gru_oracle(weights: dict[str, np.ndarray], options: dict, x: np.ndarray):
     n, u, after = UNITS, weights["recurrent_kernel"], options.get("reset_after")
     end = u.shape[1] - n  # of the gates
     h, s = np.zeros(n), np.zeros(u.shape[0])
+
+    def normed(product: np.ndarray, gain: str) -> np.ndarray:
+        if not options.get("layer_norm"):
+            return product
+        parts = standardized(product[:end]), standardized(product[end:])
+        return weights[gain] * np.concatenate(parts)
+
     for frame in x:
-        a = frame @ weights["kernel"] + weights["bias"]
-        update = sigmoid(a[:n] + s @ u[:, :n])
-        reset = sigmoid(a[n:end] + s @ u[:, n:end])
+        a = normed(frame @ weights["kernel"], "input_gain") + weights["bias"]
+        fed_back = normed(s @ u, "recurrent_gain")
+        update = sigmoid(a[:n] + fed_back[:n])
+        reset = sigmoid(a[n:end] + fed_back[n:end])
         if after:
-            inner = reset * (s @ u[:, end:] + weights["recurrent_bias"])
+            inner = reset * (fed_back[end:] + weights["recurrent_bias"])
         else:
             inner = (reset * s) @ u[:, end:]
         h = (1 - update) * h + update * np.tanh(a[end:] + inner)
@@ -451,6 +460,7 @@ def test_configurations_make_the_layer_again(name):
             lambda: LSTMP(4, projection=0),
             "projection: expected a whole number of at least 1, got 0",
         ),
+        (lambda: GRU(3, layer_norm=True), "give reset_after too"),
         (lambda: GRU(-3), "units: expected a whole number of at least 1, got -3"),
         (
             lambda: SimpleRNN(3, activation="tan"),

@@ -27,6 +27,7 @@ FAMILY = {
     "nonrecurrent": lambda **k: LSTMP(4, projection=2, nonrecurrent=3, **k),
     "gru": lambda **k: GRU(4, **k),
     "gru-after": lambda **k: GRU(4, reset_after=True, **k),
+    "gru-norm": lambda **k: GRU(4, reset_after=True, layer_norm=True, **k),
     "gru-projected": lambda **k: GRU(4, projection=2, **k),
     "ligru": lambda **k: LiGRU(4, **k),
 }
