@@ -1,7 +1,8 @@
 """The cells: each a forward step, and its gradient derived by hand."""
 
 from pipeline.nnet.recurrent.cells.base import Cell
-from pipeline.nnet.recurrent.cells.gru import GRUCell, LiGRUCell
+from pipeline.nnet.recurrent.cells.gru import GRUCell
+from pipeline.nnet.recurrent.cells.ligru import LiGRUCell
 from pipeline.nnet.recurrent.cells.lstm import LSTMPCell
 from pipeline.nnet.recurrent.cells.plain import SimpleRNNCell
 

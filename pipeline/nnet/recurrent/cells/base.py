@@ -37,6 +37,12 @@ def bound(name: str, value: float | None) -> float | None:
     return value
 
 
+def halved(rows: tf.Tensor, count: int) -> tf.Tensor:
+    """The first `count` rows halved: σ(x) = (1 + tanh(x / 2)) / 2."""
+    halves, rest = rows[:count], rows[count:]
+    return tf.concat([0.5 * halves, rest], 0)
+
+
 class Cell(keras.layers.Layer):
     """Base of all cells: input weights, recurrent weights, and the step of one frame.
 
