@@ -112,6 +112,23 @@ def _formats(chosen: Sequence[Format], data: str | None) -> list[Format]:
     return wanted
 
 
+def _inputs(
+    model: str,
+    data: str | None,
+    lang: str | None,
+    arpa: str | None,
+    settings: str | None,
+    cmvn: str | None,
+) -> list[Path]:
+    """The files that an export depends on."""
+    inputs = [Path(model) / "final.keras", *(Path(p or "") for p in (arpa, settings))]
+    inputs += [Path(cmvn)] if cmvn else []
+    if data and lang:
+        inputs += [Path(data) / "wav.scp", Path(data) / "text"]
+        inputs += [Path(lang) / "phones.txt", Path(lang) / "fold.map"]
+    return inputs
+
+
 def _companions(
     description: str, arpa: str | None, settings: str | None
 ) -> dict[str, str]:
@@ -196,11 +213,7 @@ def export(
     given = [path for path in (data, lang, arpa, settings, cmvn) if path is not None]
     require(model, *given, mend="give an existing path")
     wanted, folder = _formats(formats, data), Path(out)
-    inputs = [Path(model) / "final.keras", *(Path(p or "") for p in (arpa, settings))]
-    inputs += [Path(cmvn)] if cmvn else []
-    if data and lang:
-        inputs += [Path(data) / "wav.scp", Path(data) / "text"]
-        inputs += [Path(lang) / "phones.txt", Path(lang) / "fold.map"]
+    inputs = _inputs(model, data, lang, arpa, settings, cmvn)
     stamp = Stamp.of(folder, "export", settings={"formats": wanted}, inputs=inputs)
     if stamp.matches(folder / "parity.json"):
         note(f"export: {folder} is up to date")
