@@ -76,7 +76,7 @@ class Model:
         return [self._folder / "final.keras", *(data / name for name in names)]
 
     def open(self, data: DataDir, phones: PhoneTable) -> StoredLayer:
-        """Loads the model, which brings TensorFlow.
+        """Loads the model, which brings TensorFlow; another set finds it loaded.
 
         Raises:
             DataError: features or phones are not the model's, or utterances have no features
@@ -84,7 +84,9 @@ class Model:
         """
         from pipeline.nnet.recogniser import load_recogniser
 
-        recogniser = load_recogniser(self._folder)
+        if self._recogniser is None:
+            self._recogniser = load_recogniser(self._folder)
+        recogniser = self._recogniser
         recogniser.check_data(data.path, phones)
         absent = sorted(set(data.utterances) - set(data.feats or {}))
         if absent:
@@ -93,7 +95,6 @@ class Model:
                 f"{', '.join(absent[:_NAMED])}; run keraldi extract, or remove them with "
                 "keraldi validate --fix"
             )
-        self._recogniser = recogniser
         layer = OutputLayer.of(recogniser.recipe)
         return StoredLayer(
             **vars(layer), made=str(self._folder), decoded=str(data.path)

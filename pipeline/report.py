@@ -1,6 +1,7 @@
 """Stage report: a model dir -> one page to look at and listen to."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,9 +104,13 @@ class _Posteriors:
                 f"{found.folder}: no posteriors.scp and no features; decode with --posteriors"
             )
         some = restrict(found.data, set(utterances))
-        network = Model(self.model.path, Crewing(), found.folder / ".stamps" / "marks")
-        layer = network.open(some, read_phones(self.model.path / "phones.txt"))
-        return layer, dict(network.posteriors(some))
+        layer = self._network.open(some, read_phones(self.model.path / "phones.txt"))
+        return layer, dict(self._network.posteriors(some))
+
+    @cached_property
+    def _network(self) -> Model:
+        """One for all sets: to load it takes seconds."""
+        return Model(self.model.path, Crewing(), self.model.path / ".stamps" / "marks")
 
 
 def _set(
