@@ -1,5 +1,6 @@
 """The command line: `keraldi STAGE …`, which imports the chosen stage only."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -142,6 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 when all that was asked for is there, 2 after a mistake of the user's.
     """
+    # TensorFlow's own lines (no CUDA here, such instructions there) would bury ours; what goes
+    # wrong comes as an exception.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     words = list(sys.argv[1:] if arguments is None else arguments)
     app = build_app()
     try:

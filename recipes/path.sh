@@ -7,7 +7,6 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export LC_ALL=C
 export PYTHONUTF8=1
-export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2}
 
 # Prints the first Python of at least 3.11 that can make environments.
 find_python() {
