@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from pipeline.stage import guarded
 
@@ -123,6 +123,8 @@ def build_app() -> App:
         name="keraldi",
         help="Phoneme recognisers from recurrent networks, a stage at a time.",
         version=_version,
+        # `--formats textgrid jsonl`, as well as the option twice
+        default_parameter=Parameter(consume_multiple=True),
     )
     prepare = App(name="prepare", help="a raw corpus -> data dirs and a lang dir")
     data = App(name="data", help="subset, split, combine or perturb data dirs")

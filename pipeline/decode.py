@@ -18,6 +18,8 @@ from pipeline.posteriors import Source, StoredLayer, checked, find_source, store
 from pipeline.stage import Accounting, Stamp, note, require
 from pipeline.tuning import tuned
 
+_NAMED = 10  # utterances that a message lists
+
 
 def _choose_settings(
     frozen: str | None, given: dict[str, Any], tuning: bool, exact: bool
@@ -73,6 +75,10 @@ def _inputs(
     return inputs
 
 
+def _with(grammar: str | None) -> str:
+    return grammar or "no language model"
+
+
 def _told(
     settings: DecodeSettings,
     layer: StoredLayer,
@@ -90,14 +96,17 @@ def _told(
     if tuning and settings.greedy:
         note("decode: a greedy search has no settings to tune")
     elif used.grammar is None and not settings.greedy:
-        note("decode: no lm.arpa in the lang dir: decoding without a language model")
+        note(
+            "decode: without a language model (no lm.arpa in the lang dir, or --arpa none)"
+        )
     if settings.search is not None and (settings.search, settings.grammar) != (
         used.search,
         used.grammar,
     ):
         note(
             f"decode: warning: the settings were chosen for {settings.search} with "
-            f"{settings.grammar}, and are used for {used.search} with {used.grammar}"
+            f"{_with(settings.grammar)}, and are used for {used.search} with "
+            f"{_with(used.grammar)}"
         )
     if used.tuned_on_itself:
         note(
@@ -145,6 +154,11 @@ class Job:
                 passing = held.items()
             found = hear(
                 self.data, decoder, passing, settings, layer, self.extras.nbest
+            )
+        if found.short:
+            note(
+                f"decode: warning: {len(found.short)} utterances are shorter than a phone may "
+                f"be, and get one phone or none: {', '.join(found.short[:_NAMED])}"
             )
         durations = self.data.utt2dur or {}
         replace_outputs(folder, found, settings, trials, self.extras, durations)

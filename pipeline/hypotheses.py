@@ -52,10 +52,17 @@ class Extras:
 
 @dataclass
 class Found:
-    """What was heard in every utterance."""
+    """What was heard in every utterance.
+
+    Attributes:
+        marks: phones by utterance.
+        nbest: lines of `nbest.jsonl`.
+        short: utterances that end before one phone could.
+    """
 
     marks: dict[str, list[PhoneInterval]] = field(default_factory=dict)
     nbest: list[str] = field(default_factory=list)
+    short: list[str] = field(default_factory=list)
 
 
 def _nbest_line(
@@ -122,14 +129,19 @@ def hear(
 ) -> Found:
     """The phones of every utterance; one utterance's posteriors are in memory at a time."""
     durations = data.utt2dur or {}
-    found = Found()
+    found, shortest = Found(), decoder.shortest(settings)
     for utt, matrix in posteriors:
         length = durations[utt] if utt in durations else None
+        try:
+            tokens = decoder.decode(matrix, settings)
+            several = decoder.nbest(matrix, settings, count=count) if count else []
+        except DataError as error:
+            raise DataError(f"utterance {utt!r}: {error}") from None
+        if len(matrix) < shortest:
+            found.short.append(utt)
         if count:
-            several = decoder.nbest(matrix, settings, count=count)
             line = _nbest_line(utt, several, layer, len(matrix), length)
             found.nbest.append(line)
-        tokens = decoder.decode(matrix, settings)
         found.marks[utt] = decoder.intervals(tokens, matrix, length)
     return found
 

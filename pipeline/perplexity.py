@@ -41,7 +41,10 @@ def perplexity(
             )
         words.check_oov(text, source=f"{folder}/text")
         sentences = sentences_of(text, words, silence_prob=silence_prob)
-        rows.append((folder, model.perplexity(sentences)))
+        try:
+            rows.append((folder, model.perplexity(sentences)))
+        except DataError as error:
+            raise DataError(f"{arpa} on {folder}/text: {error}") from None
     table = Table(box=SIMPLE, title=f"{model.order}-gram {arpa}")
     table.add_column("set")
     for heading in ("sentences", "tokens", "log10 probability", "perplexity"):

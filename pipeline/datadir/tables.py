@@ -6,6 +6,8 @@ from pathlib import Path
 from features.errors import DataError
 from features.files import write_text
 
+_GZIP = b"\x1f\x8b"
+
 
 def read_lines(path: str | Path) -> list[str]:
     """Reads the lines of a UTF-8 text file.
@@ -19,6 +21,8 @@ def read_lines(path: str | Path) -> list[str]:
         raise DataError(f"{path}: no such file; run the stage that makes it") from None
     except IsADirectoryError:
         raise DataError(f"{path}: a folder; give a file's name") from None
+    if content.startswith(_GZIP):
+        raise DataError(f"{path}: compressed; unpack it first (gunzip)")
     try:
         # Not splitlines: a word may hold what Unicode calls a line separator.
         lines = content.decode("utf-8").removesuffix("\n").split("\n")

@@ -1,5 +1,6 @@
 """N-gram models as ARPA files, the format of every n-gram tool."""
 
+import math
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 from features.errors import DataError
 from features.files import write_text
 from pipeline.datadir.tables import read_lines
-from pipeline.decoding.ngram import History, Ngram
+from pipeline.decoding.ngram import START, History, Ngram
 
 _PROMISE = re.compile(r"ngram\s+(\d+)\s*=\s*(\d+)")
+_NAMED = 10  # of what a message lists
 _HEADING = re.compile(r"\\(\d+)-grams:")
 
 
@@ -39,7 +41,7 @@ def _entry(line: str, length: int) -> tuple[float, History, float | None] | None
         backoff = float(fields[-1]) if len(fields) == length + 2 else None
     except ValueError:
         return None
-    if not prob <= 0.0 or (backoff is not None and backoff != backoff):  # or NaN
+    if not prob <= 0.0 or (backoff is not None and not backoff < math.inf):  # or NaN
         return None
     return prob, tuple(fields[1 : length + 1]), backoff
 
@@ -62,14 +64,42 @@ def _check_counts(
         raise DataError.of(faults)
 
 
+def _check_whole(path: str | Path, model: Ngram) -> None:
+    """Checks that every n-gram is of listed symbols, and that what must back off can.
+
+    Raises:
+        DataError: names the symbols, or the histories.
+    """
+    listed = {gram[0] for gram in model.log10_probs if len(gram) == 1}
+    followers = Counter(gram[:-1] for gram in model.log10_probs if len(gram) > 1)
+    strange = {symbol for gram in model.log10_probs for symbol in gram} - listed
+    # A history that every symbol follows never backs off.
+    stuck = [
+        " ".join(history)
+        for history, number in sorted(followers.items())
+        if history not in model.log10_backoffs and number < len(listed - {START})
+    ]
+    faults = [
+        f"{path}: {what}: {', '.join(names[:_NAMED])}; make the file again"
+        for names, what in (
+            (sorted(strange), "n-grams of symbols that are no 1-grams"),
+            (stuck, f"{len(stuck)} histories without a back-off weight"),
+        )
+        if names
+    ]
+    if faults:
+        raise DataError.of(faults)
+
+
 def read_arpa(path: str | Path) -> Ngram:
     """Reads a model of any order, of any tool.
 
-    An n-gram without a back-off weight has weight 1.
+    An n-gram that none goes on from needs no back-off weight; it is 1.
 
     Raises:
         DataError: a line is not of the format, an n-gram comes twice, counts differ from the
-            header's, or the end is missing; names file and line.
+            header's, a history has no back-off weight, or the end is missing; names file and
+            line.
     """
     promised: dict[int, int] = {}
     probs: dict[History, float] = {}
@@ -103,4 +133,6 @@ def read_arpa(path: str | Path) -> Ngram:
     if not ended:
         raise DataError(f"{path}: no \\end\\; the file is cut short, make it again")
     _check_counts(path, promised, Counter(map(len, probs)))
-    return Ngram(max(promised), probs, backoffs)
+    model = Ngram(max(promised), probs, backoffs)
+    _check_whole(path, model)
+    return model

@@ -118,6 +118,12 @@ class Decoder:
         added = settings.lm_weight * lm - settings.insertion_penalty * len(tokens)
         return Hypothesis(tokens, score, score - added, lm)
 
+    def shortest(self, settings: DecodeSettings) -> int:
+        """Network frames that an utterance needs for one whole phone."""
+        if settings.greedy or self.outputs.ctc:
+            return 1
+        return self._prepared(settings)[1].length
+
     def nbest(
         self, log_posteriors: np.ndarray, settings: DecodeSettings, *, count: int
     ) -> list[Hypothesis]:

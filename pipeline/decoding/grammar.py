@@ -61,12 +61,15 @@ class Grammar:
     places: Places
 
     def weighted(self, weight: float, penalty: float) -> "Grammar":
-        """The log probabilities times `weight`, less `penalty` for every phone."""
-        return replace(
-            self,
-            log_probs=self.log_probs * weight - penalty,
-            final=self.final * weight,
-        )
+        """The log probabilities times `weight`, less `penalty` for every phone.
+
+        At weight 0 the model says nothing, not even that a phone has probability 0.
+        """
+        if weight == 0.0:  # and -inf * 0 is NaN
+            log_probs, final = np.zeros_like(self.log_probs), np.zeros_like(self.final)
+        else:
+            log_probs, final = self.log_probs * weight, self.final * weight
+        return replace(self, log_probs=log_probs - penalty, final=final)
 
     def score(self, phones: Iterable[int]) -> float:
         """The log probability of a whole sequence of phone ids, its end included."""
@@ -89,7 +92,7 @@ def _check_phones(model: Ngram, phones: PhoneTable, source: str) -> None:
     """Checks that model and table have the same phones.
 
     Raises:
-        DataError: they differ (all phones are named), or a phone has probability 0.
+        DataError: they differ (all phones are named).
     """
     listed = {gram[0] for gram in model.log10_probs if len(gram) == 1}
     wanted = {*phones.symbols, END}

@@ -18,7 +18,7 @@ class DecodeSettings:
     Attributes:
         acoustic_scale: of log posterior less log prior.
         prior_scale: of the log prior.
-        lm_weight: of the log bigram.
+        lm_weight: of the log probabilities of the n-gram.
         insertion_penalty: taken off for every phone, in nats.
         min_frames: network frames a phone lasts at least.
         beam: paths of a Viterbi search that are worse than the best by more, in nats at LM
@@ -35,12 +35,12 @@ class DecodeSettings:
 
     __pydantic_config__ = {"extra": "forbid"}
 
-    acoustic_scale: Annotated[float, Field(gt=0)] = 1.0
-    prior_scale: Annotated[float, Field(ge=0)] = 1.0
-    lm_weight: Annotated[float, Field(ge=0)] = 1.0
-    insertion_penalty: float = 0.0
+    acoustic_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    prior_scale: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    lm_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    insertion_penalty: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     min_frames: Annotated[int, Field(gt=0)] = 1
-    beam: Annotated[float, Field(gt=0)] | None = BEAM
+    beam: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = BEAM
     prefixes: Annotated[int, Field(gt=0)] = 16
     greedy: bool = False
     search: Search | None = None

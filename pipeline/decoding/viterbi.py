@@ -318,8 +318,8 @@ def decode_frames(
             for an exact search.
 
     Returns:
-        Tokens, and the score of their path (-inf, with one token, when T is too short for
-        any phone; no token when T is 0).
+        Tokens, and the score of their path. When T is too short for any phone, one token: the
+        phone of the best states, as if it were cut short; when T is 0, none, and -inf.
 
     Raises:
         DataError: scores are NaN, or not as many a frame as the network has states.
@@ -332,8 +332,12 @@ def decode_frames(
     if not len(scores):
         return Phones([], -np.inf)
     if len(scores) < network.length:
-        phone = int(scores.reshape(len(scores), -1, states).sum(axis=(0, 2)).argmax())
-        return Phones([Token(phone, 0, len(scores))], -np.inf)
+        heard = scores.reshape(len(scores), -1, states).max(axis=2).sum(axis=0)
+        phone = int(heard.argmax())
+        behind = network.rows[network.targets[network.start, phone]]
+        score = heard[phone] + network.costs[network.start, phone]
+        score += network.final[behind]
+        return Phones([Token(phone, 0, len(scores))], float(score))
     search = Search(network, beam=beam)
     search.hear(scores)
     found = search.best()
@@ -342,5 +346,8 @@ def decode_frames(
         search.hear(scores)
         found = search.best()
     if found is None:
-        raise DataError("every path has probability 0; train the model again")
+        raise DataError(
+            "every path has probability 0; see whether the language model gives it to phones, "
+            "or else train the model again"
+        )
     return found

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from features.errors import DataError
-from pipeline.__main__ import main
+from pipeline.__main__ import build_app, main
 from pipeline.stage import Accounting, Stamp, guarded, progress
 
 IMPORTED = """
@@ -151,3 +151,9 @@ def test_progress_leaves_plain_lines_in_a_log(capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 10
     assert lines[-1].startswith("work: 40 of 40, ")
+
+
+def test_an_option_takes_several_words():
+    words = ["decode", "m", "d", "o", "--lang", "l", "--formats", "jsonl", "textgrid"]
+    _, bound, _ = build_app().parse_args(words, exit_on_error=False)
+    assert bound.arguments["formats"] == ("jsonl", "textgrid")

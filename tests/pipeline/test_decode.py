@@ -165,7 +165,7 @@ def test_settings_of_another_model_of_speech_are_warned_of(recogniser, capsys):
     lm("dev", "lang/lm.arpa", lang="lang")
     frozen = "exp/x/decode_dev/settings.yaml"
     decode("exp/x", "test", "exp/x/decode_test", lang="lang", settings=frozen)
-    assert "warning: the settings were chosen for viterbi with None" in (
+    assert "warning: the settings were chosen for viterbi with no language model" in (
         capsys.readouterr().err
     )
 
@@ -346,6 +346,7 @@ def test_tuning_needs_transcripts_of_all(recogniser, tmp_path):
     "options, message",
     [
         ({"lm_weight": -1.0}, "lm_weight.*got -1.0"),
+        ({"insertion_penalty": float("inf")}, "insertion_penalty.*finite.*got inf"),
         ({"settings": "s.yaml", "tune": True}, "leave out --tune"),
         ({"settings": "s.yaml", "lm_weight": 1.0}, "leave out --lm-weight"),
         ({"settings": "absent.yaml"}, "absent.yaml: no such file"),
@@ -360,3 +361,11 @@ def test_wrong_options_are_named(recogniser, tmp_path, options, message):
     (tmp_path / "s.yaml").write_text("lm_weight: 2.0\n")
     with pytest.raises((ConfigError, DataError), match=message):
         decode("exp/x", "test", "exp/x/decode_test", lang="lang", **options)
+
+
+def test_utterances_shorter_than_a_phone_are_named(recogniser, tmp_path, capsys):
+    decode("exp/x", "test", "out", lang="lang", min_frames=1000, nbest=2)
+    said = capsys.readouterr().err
+    assert "warning: 4 utterances are shorter than a phone may be" in said
+    assert all(len(line.split()) == 1 for line in read_table("out/hyp").values())
+    assert "Infinity" not in (tmp_path / "out/nbest.jsonl").read_text()

@@ -1,3 +1,4 @@
+import gzip
 import itertools
 import math
 
@@ -96,3 +97,25 @@ def test_a_damaged_file_is_refused(tmp_path, old, new, message):
     (tmp_path / "lm.arpa").write_text(SRILM.replace(old, new))
     with pytest.raises(DataError, match=message):
         read_arpa(tmp_path / "lm.arpa")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("-0.75 a -0.125", "-0.75 a", "1 histories without a back-off weight: a; make"),
+        ("-0.75 a -0.125", "-0.75 a inf", "expected a log10 probability up to 0"),
+        ("-0.2 a </s>", "-0.2 b </s>", "symbols that are no 1-grams: b; make"),
+    ],
+)
+def test_a_model_that_cannot_back_off_or_has_strange_symbols_is_refused(
+    tmp_path, old, new, message
+):
+    (tmp_path / "lm.arpa").write_text(SRILM.replace(old, new))
+    with pytest.raises(DataError, match=f"lm.arpa:.*{message}"):
+        read_arpa(tmp_path / "lm.arpa")
+
+
+def test_a_compressed_file_is_known_as_such(tmp_path):
+    (tmp_path / "lm.arpa.gz").write_bytes(gzip.compress(SRILM.encode()))
+    with pytest.raises(DataError, match="lm.arpa.gz: compressed; unpack it first"):
+        read_arpa(tmp_path / "lm.arpa.gz")

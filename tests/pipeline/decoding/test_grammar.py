@@ -100,3 +100,10 @@ def test_a_file_becomes_a_grammar(tmp_path):
     wanted = make_grammar(model, table)
     assert found.log_probs == pytest.approx(wanted.log_probs, abs=1e-6)
     assert read_grammar(None, table).score([1]) == 0.0
+
+
+def test_at_weight_0_a_phone_of_probability_0_is_free():
+    probs = {(s,): -0.5 for s in (*SYMBOLS, END)} | {("b",): -np.inf}
+    grammar = make_grammar(Ngram(1, probs, {}), PhoneTable(SYMBOLS)).weighted(0.0, 2.0)
+    assert (grammar.log_probs == -2.0).all()
+    assert (grammar.final == 0.0).all()
