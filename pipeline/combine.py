@@ -1,6 +1,7 @@
 """Stage combine: posteriors of several models, or votes among their hypotheses."""
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -45,12 +46,14 @@ def _shares(weights: Sequence[float], systems: Sequence[str]) -> list[float]:
     """Weights with a sum of 1; equal ones when none are given."""
     if not weights:
         return [1.0 / len(systems)] * len(systems)
-    if len(weights) != len(systems) or min(weights) < 0 or not sum(weights) > 0:
+    total = sum(weights)
+    if len(weights) != len(systems) or min(weights) < 0 or not 0 < total < math.inf:
         raise ConfigError(
-            f"--weights: expected {len(systems)} weights, one a system, none negative, got "
+            f"--weights: expected {len(systems)} weights, one a system, none negative and not "
+            "all 0, got "
             f"{' '.join(f'{w:g}' for w in weights)}"
         )
-    return [weight / sum(weights) for weight in weights]
+    return [weight / total for weight in weights]
 
 
 def _joined_layer(
@@ -84,12 +87,16 @@ def _joined_layer(
 
 
 def _pooled(
-    readers: Mapping[str, ArchiveReader], shares: Sequence[float], how: Pool
+    readers: Mapping[str, ArchiveReader],
+    layer: StoredLayer,
+    shares: Sequence[float],
+    how: Pool,
 ) -> Posteriors:
     """The combined posteriors of every utterance.
 
     Raises:
-        DataError: an utterance has another number of frames in another system.
+        DataError: an utterance has another number of frames in another system, or its
+            posteriors are damaged, or leave a frame without any output that all hold possible.
     """
     utterances = sorted(next(iter(readers.values())), key=str.encode)
     for utt in progress(utterances, total=len(utterances), label="combine"):
@@ -101,7 +108,16 @@ def _pooled(
                 f"utterance {utt!r}: posteriors of different shapes: {told}; decode all on "
                 "the same features"
             )
-        yield utt, pool(list(matrices.values()), shares, how)
+        for place, matrix in matrices.items():
+            try:
+                layer.check(utt, matrix)
+            except DataError as error:
+                raise DataError(f"{place}/posteriors.scp: {error}") from None
+        try:
+            pooled = pool(list(matrices.values()), shares, how)
+        except DataError as error:
+            raise DataError(f"utterance {utt!r}: {error}") from None
+        yield utt, pooled
 
 
 def _combine_posteriors(
@@ -112,7 +128,7 @@ def _combine_posteriors(
     layer = _joined_layer(layers, shares, how)
     readers = {place: store.reader() for place, store in stores.items()}
     _check_same({place: set(reader) for place, reader in readers.items()})
-    with stored(_pooled(readers, shares, how), folder, layer) as passing:
+    with stored(_pooled(readers, layer, shares, how), folder, layer) as passing:
         return sum(1 for _ in passing)
 
 
@@ -254,11 +270,12 @@ def combine(
     if stamp.matches(*(folder / name for name in written)):
         note(f"combine: {folder} is up to date")
         return
+    stamp.clear()
     if how == "rover":
         count = _combine_votes(systems, folder, ballot)
     else:
         count = _combine_posteriors(systems, folder, shares, how)
-    stamp.write()
+    stamp.write(*(folder / name for name in written))
     note(f"combine: {folder}: {count} utterances, {how} of {len(systems)} systems")
 
 

@@ -230,7 +230,7 @@ def decode(
         raise ConfigError(f"--nbest: expected 0 or more, got {nbest}")
     if nbest and greedy:
         raise ConfigError("--nbest: a greedy search finds one sequence; leave one out")
-    if posteriors and folder.resolve() == Path(model).resolve():
+    if folder.resolve() == Path(model).resolve():  # it would remove what it reads
         raise ConfigError(f"{out}: is where the posteriors come from; give another")
     extras = Extras(nbest, tuple(sorted(set(formats))), posteriors, phone_posteriors)
     given = {

@@ -5,6 +5,8 @@ from typing import Literal
 
 import numpy as np
 
+from features.errors import DataError
+
 Pool = Literal["mean", "product"]
 
 
@@ -25,6 +27,9 @@ def pool(
     Returns:
         [..., S] float32, a distribution again.
 
+    Raises:
+        DataError: no output of a frame has a probability above 0.
+
     References:
         Genest & Zidek 1986, of linear and logarithmic opinion pools.
     """
@@ -37,4 +42,9 @@ def pool(
     else:
         total = np.sum([matrix * w for matrix, w in used], axis=0)
     norm = np.logaddexp.reduce(total, axis=-1, keepdims=True)
+    if (norm == -np.inf).any():
+        raise DataError(
+            "a frame has no output that the systems hold possible; they differ too much for "
+            f"a {how}, or are damaged (votes can: --how rover)"
+        )
     return np.asarray(total - norm, np.float32)

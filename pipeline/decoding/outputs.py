@@ -11,6 +11,8 @@ from features.spectral import FeatureOptions
 from pipeline.datadir.phones import PhoneTable
 from pipeline.decoding.tokens import Token
 
+_ROUNDING = 1e-3  # above 0, of the log of a sure thing in single precision
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -127,7 +129,8 @@ class OutputLayer:
         """Checks an utterance's posteriors before they are searched.
 
         Raises:
-            DataError: they are of another width than the phones ask for, or hold NaN.
+            DataError: they are of another width than the phones ask for, hold NaN, or are no
+                logs of probabilities.
         """
         if log_posteriors.ndim != 2 or log_posteriors.shape[1] != self.width:
             raise DataError(
@@ -137,6 +140,11 @@ class OutputLayer:
         if np.isnan(log_posteriors).any():
             raise DataError(
                 f"utterance {utt!r}: its posteriors hold NaN; train the model again"
+            )
+        if log_posteriors.size and log_posteriors.max() > _ROUNDING:
+            raise DataError(
+                f"utterance {utt!r}: expected log-posteriors, at most 0, got "
+                f"{log_posteriors.max():g}; store natural logs of probabilities"
             )
 
     def phone_posteriors(self, log_posteriors: np.ndarray) -> np.ndarray:

@@ -206,7 +206,8 @@ def test_other_frames_are_named(systems, tmp_path):
         (("m0", "m0"), {}, "different folders"),
         (("m0", "m1"), {"out": "m1"}, "different folders"),
         (("m0", "m1"), {"weights": (1.0,)}, "expected 2 weights.*got 1"),
-        (("m0", "m1"), {"weights": (1.0, -1.0)}, "none negative, got 1 -1"),
+        (("m0", "m1"), {"weights": (float("inf"), 1.0)}, "not all 0, got inf 1"),
+        (("m0", "m1"), {"weights": (1.0, -1.0)}, "none negative and.*got 1 -1"),
         (("m0", "m1"), {"vote_weight": 2.0}, "--vote-weight: expected 0 to 1, got 2"),
         (("m0", "m1"), {"nbest_scale": 1.0}, "--nbest-scale: .*--how rover"),
         (("m0", "no"), {}, "no/posteriors.yaml: no such file.*decode --posteriors"),
@@ -216,3 +217,20 @@ def test_other_frames_are_named(systems, tmp_path):
 def test_wrong_orders_are_named(systems, places, options, message):
     with pytest.raises((ConfigError, DataError), match=message):
         combine(*places, **{"out": "all", **options})
+
+
+@pytest.mark.parametrize(
+    "row, how, message",
+    [
+        ([np.nan, 0.0, 0.0], "mean", "bad/posteriors.scp: utterance 's1-u1'.*hold NaN"),
+        ([0.7, 0.2, 0.1], "mean", "bad/posteriors.scp: .*at most 0, got 0.7"),
+        ([-np.inf] * 3, "product", "'s1-u1': a frame has no output"),
+    ],
+)
+def test_damaged_posteriors_are_not_combined(systems, tmp_path, row, how, message):
+    damaged = dict(posteriors(1))
+    damaged["s1-u1"][5] = row
+    store("bad", damaged.items())
+    with pytest.raises(DataError, match=message):
+        combine("m0", "bad", out="all", how=how)
+    assert not (tmp_path / "all/posteriors.scp").exists()

@@ -369,3 +369,10 @@ def test_utterances_shorter_than_a_phone_are_named(recogniser, tmp_path, capsys)
     assert "warning: 4 utterances are shorter than a phone may be" in said
     assert all(len(line.split()) == 1 for line in read_table("out/hyp").values())
     assert "Infinity" not in (tmp_path / "out/nbest.jsonl").read_text()
+
+
+def test_posteriors_are_not_decoded_over_themselves(recogniser, tmp_path):
+    decode("exp/x", "test", "store", lang="lang", posteriors=True)
+    with pytest.raises(ConfigError, match="store: is where the posteriors come from"):
+        decode("store", "test", "store", lang="lang")
+    assert (tmp_path / "store/posteriors.ark").exists()
