@@ -25,7 +25,8 @@ def read_lines(path: str | Path) -> list[str]:
         raise DataError(f"{path}: compressed; unpack it first (gunzip)")
     try:
         # Not splitlines: a word may hold what Unicode calls a line separator.
-        lines = content.decode("utf-8").removesuffix("\n").split("\n")
+        # A byte order mark, as some editors put it, is no part of the first word.
+        lines = content.decode("utf-8-sig").removesuffix("\n").split("\n")
         return [line.removesuffix("\r") for line in lines] if content else []
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1

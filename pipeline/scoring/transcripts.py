@@ -11,6 +11,7 @@ Format = Literal["auto", "text", "ctm", "trn"]
 Transcripts = dict[str, tuple[str, ...]]
 
 _TRN = re.compile(r"^(.*?)\s*\(([^()\s]+)\)\s*$")
+_CHOICE = re.compile(r"\{.*\s/\s.*\}")
 _CTM = re.compile(r"^\S+ \S+ \d+(\.\d+)? \d+(\.\d+)? \S+( -?\d+(\.\d+)?)?$")
 
 
@@ -38,6 +39,10 @@ def _read_trn(path: Path) -> Transcripts:
             raise DataError(
                 f"{path}:{number}: expected `phones (utterance)`, got {line!r}; mend it"
             )
+        if _CHOICE.search(match[1]):
+            raise DataError(
+                f"{path}:{number}: alternatives `{{ a / b }}` are not scored; keep one of them"
+            )
         if match[2] in found:
             raise DataError(
                 f"{path}:{number}: key {match[2]!r} comes twice; remove one of its lines"
@@ -49,13 +54,20 @@ def _read_trn(path: Path) -> Transcripts:
 def _read_ctm(path: Path) -> Transcripts:
     """The tokens by time; without the check of `read_ctm`, for text has no overlaps."""
     found: dict[str, list[tuple[float, str]]] = {}
+    channels: dict[str, str] = {}
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip() or line.startswith(";;"):
             continue
         fields = line.split()
         if not _CTM.match(" ".join(fields)):
             raise DataError(
-                f"{path}:{number}: expected utt channel start duration phone: {line!r}"
+                f"{path}:{number}: expected utt channel start duration phone, and perhaps a "
+                f"confidence, got {line!r}; mend it"
+            )
+        if channels.setdefault(fields[0], fields[1]) != fields[1]:
+            raise DataError(
+                f"{path}:{number}: {fields[0]!r} has channels {channels[fields[0]]} and "
+                f"{fields[1]}; give each a name of its own"
             )
         found.setdefault(fields[0], []).append((float(fields[2]), fields[4]))
     return {

@@ -41,10 +41,17 @@ def test_an_empty_trn_line_is_an_empty_hypothesis(tmp_path):
     [
         ("x.trn", "a b\n", "x.trn:1: expected `phones"),
         ("x.trn", "a (u)\nb (u)\n", "x.trn:2: key 'u' comes twice"),
+        ("x.trn", "{ a / b } c (u)\n", "x.trn:1: alternatives"),
         ("x.ctm", "u 1 zero 0.1 a\n", "x.ctm:1: expected utt channel"),
+        ("x.ctm", "u A 0 1 a\nu B 0 1 b\n", "x.ctm:2: 'u' has channels A and B"),
     ],
 )
 def test_other_lines_are_named(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=message):
         read_transcripts(tmp_path / name)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_word(tmp_path):
+    (tmp_path / "x.trn").write_text("a (u1)\n", encoding="utf-8-sig")
+    assert read_transcripts(tmp_path / "x.trn") == {"u1": ("a",)}
