@@ -38,7 +38,7 @@ label_from_flat_start() {
 }
 
 # Stages 6 to 8 for every model named: trains it; decodes dev with settings tuned there and test
-# with the same settings; scores both.
+# with the same settings; scores both. Posteriors are kept: the report shows some of them.
 train_decode_score() {
   local model set
   for model in "$@"; do
@@ -49,10 +49,11 @@ train_decode_score() {
   done
   for model in "$@"; do
     run 7 "decode dev with $model" \
-      keraldi decode "exp/$model" data/dev "exp/$model/decode_dev" --lang data/lang --tune
+      keraldi decode "exp/$model" data/dev "exp/$model/decode_dev" --lang data/lang --tune \
+      --posteriors
     run 7 "decode test with $model" \
       keraldi decode "exp/$model" data/test "exp/$model/decode_test" --lang data/lang \
-      --settings "exp/$model/decode_dev/settings.yaml"
+      --settings "exp/$model/decode_dev/settings.yaml" --posteriors
   done
   for model in "$@"; do
     for set in dev test; do
