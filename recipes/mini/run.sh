@@ -33,7 +33,7 @@ if [[ $quick == true ]]; then
   size=(--quick)
   models=${models:-ff blstmp}
 fi
-models=${models:-ff lstmp blstmp bgru}
+models=${models:-ff blstmp bgru}
 
 run 1 "make the corpus" keraldi prepare mini --out data ${size[@]+"${size[@]}"}
 check_and_extract
