@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -235,7 +236,11 @@ def test_dark_as_the_system_is_and_as_the_reader_says(page):
     assert button.get_attribute("aria-label") == "Switch to light colours"
     button.click()
     assert background(page) == light
-    page.refresh()
+    for _ in range(20):  # the browser may take its time to store it
+        page.refresh()
+        if background(page) == light:
+            break
+        time.sleep(0.25)
     assert background(page) == light  # it is remembered
     page.execute_script("localStorage.clear()")
 
