@@ -56,6 +56,13 @@ def _shares(weights: Sequence[float], systems: Sequence[str]) -> list[float]:
     return [weight / total for weight in weights]
 
 
+def _members(names: Sequence[str], shares: Sequence[float]) -> str:
+    """What was combined, with shares where they differ."""
+    if len(set(shares)) == 1:
+        return ", ".join(names)
+    return ", ".join(f"{s:.3g} {name}" for s, name in zip(shares, names, strict=True))
+
+
 def _joined_layer(
     layers: Mapping[str, StoredLayer], shares: Sequence[float], how: Pool
 ) -> StoredLayer:
@@ -79,11 +86,8 @@ def _joined_layer(
     if priors:
         rows = [np.array(layer.log_priors) for layer in layers.values()]
         priors = pool(rows, shares, how).tolist()
-    parts = [
-        layer.made if len(set(shares)) == 1 else f"{share:.3g} {layer.made}"
-        for layer, share in zip(layers.values(), shares, strict=True)
-    ]
-    return replace(model, log_priors=priors, made=f"{how} of {', '.join(parts)}")
+    members = _members([layer.made for layer in layers.values()], shares)
+    return replace(model, log_priors=priors, made=f"{how} of {members}")
 
 
 def _pooled(
@@ -143,16 +147,11 @@ class _Ballot:
 
     def describe(self, systems: Sequence[str]) -> str:
         """For the protocol beside an error rate."""
-        equal = len(set(self.shares)) == 1
-        voters = (
-            place if equal else f"{share:.3g} {place}"
-            for place, share in zip(systems, self.shares, strict=True)
-        )
         nbest = (
             "" if self.nbest_scale is None else f", nbest_scale {self.nbest_scale:g}"
         )
         return (
-            f"ROVER of {', '.join(voters)}, vote_weight {self.vote_weight:g}, "
+            f"ROVER of {_members(systems, self.shares)}, vote_weight {self.vote_weight:g}, "
             f"null_confidence {self.null_confidence:g}{nbest}"
         )
 

@@ -89,7 +89,7 @@ def _told(
     used = replace(
         settings,
         search=settings.search_of(ctc=layer.ctc),
-        grammar=None if grammar is None or settings.greedy else str(grammar),
+        grammar=None if grammar is None else str(grammar),
         decoded=layer.decoded,
         posteriors=layer.made,
     )

@@ -140,7 +140,7 @@ def make_plan(
         chosen = parse_settings(carried[SETTINGS], f"{model}:{SETTINGS}")
     else:
         chosen = load(settings, DecodeSettings) if settings else DecodeSettings()
-    parts = str(Path(out) / ".work" / "posteriors") if posteriors else None
+    parts = str(Path(out) / WORK / "posteriors") if posteriors else None
     return Plan(
         model,
         arpa,
