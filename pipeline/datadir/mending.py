@@ -8,8 +8,8 @@ from features.errors import DataError
 from features.files import write_text
 from pipeline.datadir.datadir import DataDir, read_datadir, restrict, write_datadir
 from pipeline.datadir.operations import BY_SPEAKER, BY_UTTERANCE
+from pipeline.datadir.rows import KEYS
 from pipeline.datadir.tables import read_lines
-from pipeline.datadir.validation import KEYS
 
 
 @dataclass(frozen=True)

@@ -3,43 +3,20 @@
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from features.errors import DataError
 from features.temporaries import recover
 from pipeline.datadir.lang import Lang
+from pipeline.datadir.rows import KEYS, Rows
 from pipeline.datadir.times import read_ctm
 
 _MOST = 1000  # faults of one kind that are listed one by one: a page, not a book
-# Tables of a data dir, and whose keys they have.
-KEYS = {
-    "wav.scp": "recording",
-    "utt2spk": "utterance",
-    "text": "utterance",
-    "segments": "utterance",
-    "feats.scp": "utterance",
-    "utt2num_frames": "utterance",
-    "utt2dur": "utterance",
-    "spk2utt": "speaker",
-    "spk2gender": "speaker",
-    "cmvn.scp": "speaker",
-}
 _NEEDED = ("wav.scp", "utt2spk")
-_BAD_ID = re.compile(r"[/\\\x00-\x1f]|^\.\.?$")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of a table: its number, key and the rest."""
-
-    number: int
-    key: str
-    value: str
 
 
 class Validator:
-    """Reads the tables of a data dir line by line and gathers what is wrong.
+    """Holds the tables of a data dir against each other and gathers what is wrong.
 
     Args:
         path: the data dir.
@@ -49,112 +26,20 @@ class Validator:
     def __init__(self, path: str | Path, lang: Lang | None = None) -> None:
         self.path = Path(path)
         self._lang = lang
-        self.faults: list[str] = []
+        read = Rows(self.path)
+        self._fault, self._keys = read.fault, read.keys
+        self._tables = read.tables
+        self.faults = read.faults
         self.warnings: list[str] = []
-        self.rows = {
-            name: self._read(name) for name in KEYS if (self.path / name).exists()
-        }
-
-    def _fault(self, name: str, number: int, message: str) -> None:
-        self.faults.append(f"{self.path / name}:{number}: {message}")
-
-    def _read(self, name: str) -> list[Row]:
-        content = (self.path / name).read_bytes()
-        rows: list[Row] = []
-        if content and not content.endswith(b"\n"):
-            self._fault(
-                name,
-                content.count(b"\n") + 1,
-                "no newline at the end; add one (keraldi validate --fix does)",
-            )
-        for number, line in enumerate(
-            content.split(b"\n")[: content.count(b"\n") + 1], start=1
-        ):
-            if not line and number > content.count(b"\n"):
-                continue
-            row = self._read_line(name, number, line)
-            if row is not None:
-                rows.append(row)
-        if not rows:
-            self._fault(name, 1, "the table is empty; fill it or remove the file")
-        self._check_order(name, rows)
-        return rows
-
-    def _read_line(self, name: str, number: int, line: bytes) -> Row | None:
-        try:
-            text = line.decode("utf-8")
-        except UnicodeDecodeError:
-            self._fault(name, number, "not UTF-8; convert the file to UTF-8")
-            return None
-        if text.endswith("\r"):
-            self._fault(
-                name,
-                number,
-                "ends in a carriage return; save with Unix line ends "
-                "(keraldi validate --fix does)",
-            )
-            text = text.rstrip("\r")
-        key, *rest = text.split(maxsplit=1) or [""]
-        if not key:
-            self._fault(
-                name, number, "empty line; remove it (keraldi validate --fix does)"
-            )
-            return None
-        if text != text.strip():
-            self._fault(
-                name,
-                number,
-                "space at an end of the line; remove it (validate --fix does)",
-            )
-        if _BAD_ID.search(key):
-            self._fault(
-                name, number, f"key {key!r} is no safe name; rename it without / or \\"
-            )
-        if not rest:
-            self._fault(
-                name, number, f"{key!r} has no value; add it or remove the line"
-            )
-        return Row(number, key, rest[0].strip() if rest else "")
-
-    def _check_order(self, name: str, rows: list[Row]) -> None:
-        for before, row in zip(rows, rows[1:], strict=False):
-            if before.key == row.key:
-                self._fault(
-                    name,
-                    row.number,
-                    f"key {row.key!r} comes twice; remove one line "
-                    "(keraldi validate --fix does, where both say the same)",
-                )
-            elif before.key.encode() > row.key.encode():
-                self._fault(
-                    name,
-                    row.number,
-                    f"{row.key!r} stands behind {before.key!r}: not sorted; sort with LC_ALL=C "
-                    "(keraldi validate --fix does)",
-                )
-        seen: dict[str, int] = {}
-        for place, row in enumerate(rows):
-            if seen.get(row.key, place - 1) != place - 1:
-                self._fault(
-                    name,
-                    row.number,
-                    f"key {row.key!r} comes twice; remove one line "
-                    "(keraldi validate --fix does, where both say the same)",
-                )
-            seen[row.key] = place
-
-    def keys(self, name: str) -> set[str]:
-        """The keys of a table; none when it has no file."""
-        return {row.key for row in self.rows.get(name, [])}
 
     def run(self) -> None:
         """Makes all checks; `faults` and `warnings` are filled."""
         for name in _NEEDED:
-            if name not in self.rows:
+            if name not in self._tables:
                 self.faults.append(
                     f"{self.path / name}: no such file; run keraldi prepare"
                 )
-        if "spk2utt" not in self.rows:
+        if "spk2utt" not in self._tables:
             self.faults.append(
                 f"{self.path}/spk2utt: no such file; keraldi validate --fix makes it"
             )
@@ -169,25 +54,27 @@ class Validator:
             self._check_text(self._lang)
 
     def _check_key_sets(self) -> None:
-        utterances, speakers = self.keys("utt2spk"), self._speakers()
+        utterances, speakers = self._keys("utt2spk"), self._speakers()
         wanted = {"utterance": utterances, "speaker": speakers}
         for name, kind in KEYS.items():
-            if name in self.rows and name != "utt2spk" and kind in wanted:
+            if name in self._tables and name != "utt2spk" and kind in wanted:
                 self._compare(name, wanted[kind], kind)
-        if "segments" in self.rows:
+        if "segments" in self._tables:
             recordings = {
-                row.value.split()[0] for row in self.rows["segments"] if row.value
+                row.value.split()[0] for row in self._tables["segments"] if row.value
             }
         else:
             recordings = utterances
-        if "wav.scp" in self.rows:
+        if "wav.scp" in self._tables:
             self._compare("wav.scp", recordings, "recording")
 
     def _compare(self, name: str, wanted: set[str], kind: str) -> None:
         home = (
-            "segments" if kind == "recording" and "segments" in self.rows else "utt2spk"
+            "segments"
+            if kind == "recording" and "segments" in self._tables
+            else "utt2spk"
         )
-        for row in self.rows[name]:
+        for row in self._tables[name]:
             if row.key not in wanted:
                 self._fault(
                     name,
@@ -195,10 +82,10 @@ class Validator:
                     f"{kind} {row.key!r} is absent from {home}; add it there or remove this line "
                     "(keraldi validate --fix does the latter)",
                 )
-        present = self.keys(name)
-        for row in self.rows.get("utt2spk", []):
+        present = self._keys(name)
+        for row in self._tables.get("utt2spk", []):
             key = row.value if kind == "speaker" else row.key
-            if kind == "recording" and "segments" in self.rows:
+            if kind == "recording" and "segments" in self._tables:
                 continue
             if key not in present:
                 self._fault(
@@ -210,12 +97,12 @@ class Validator:
                 present.add(key)
 
     def _speakers(self) -> set[str]:
-        return {row.value for row in self.rows.get("utt2spk", [])}
+        return {row.value for row in self._tables.get("utt2spk", [])}
 
     def _check_speakers(self) -> None:
         by_speaker: dict[str, list[str]] = {}
         unlike: list[str] = []
-        for row in self.rows.get("utt2spk", []):
+        for row in self._tables.get("utt2spk", []):
             if len(row.value.split()) > 1:
                 self._fault(
                     "utt2spk", row.number, f"expected one speaker, got {row.value!r}"
@@ -228,7 +115,7 @@ class Validator:
                 f"{self.path}/utt2spk: {len(unlike)} utterances do not begin with their speaker "
                 f"({', '.join(unlike[:3])}, …): Kaldi's own tools want that, Keraldi does not"
             )
-        for row in self.rows.get("spk2utt", []):
+        for row in self._tables.get("spk2utt", []):
             if sorted(row.value.split()) != sorted(by_speaker.get(row.key, [])):
                 self._fault(
                     "spk2utt",
@@ -238,7 +125,7 @@ class Validator:
                 )
 
     def _check_audio(self) -> None:
-        for row in self.rows.get("wav.scp", []):
+        for row in self._tables.get("wav.scp", []):
             if row.value.endswith("|") or not row.value:
                 continue
             path = Path(row.value)
@@ -253,7 +140,7 @@ class Validator:
                 )
 
     def _check_segments(self) -> None:
-        for row in self.rows.get("segments", []):
+        for row in self._tables.get("segments", []):
             fields = row.value.split()
             times = [_number(field) for field in fields[1:]]
             if len(fields) != 3 or None in times:
@@ -263,7 +150,7 @@ class Validator:
                     f"expected recording, start, end: {row.value!r}",
                 )
                 continue
-            if fields[0] not in self.keys("wav.scp"):
+            if fields[0] not in self._keys("wav.scp"):
                 self._fault(
                     "segments",
                     row.number,
@@ -284,20 +171,20 @@ class Validator:
 
     def _check_numbers(self) -> None:
         for name, whole in (("utt2num_frames", True), ("utt2dur", False)):
-            for row in self.rows.get(name, []):
+            for row in self._tables.get(name, []):
                 value = _number(row.value)
                 if value is None or value <= 0 or (whole and value != int(value)):
                     what = "a whole number above 0" if whole else "seconds above 0"
                     self._fault(name, row.number, f"expected {what}, got {row.value!r}")
 
     def _check_values(self) -> None:
-        for row in self.rows.get("spk2gender", []):
+        for row in self._tables.get("spk2gender", []):
             if row.value not in ("m", "f"):
                 self._fault(
                     "spk2gender", row.number, f"expected m or f, got {row.value!r}"
                 )
         for name in ("feats.scp", "cmvn.scp"):
-            for row in self.rows.get(name, []):
+            for row in self._tables.get(name, []):
                 if not re.fullmatch(r".+:\d+(\[.*\])?", row.value):
                     self._fault(
                         name, row.number, f"expected FILE:OFFSET, got {row.value!r}"
@@ -312,7 +199,7 @@ class Validator:
         except DataError as error:
             self.faults.append(str(error))
             return
-        absent = sorted(self.keys("utt2spk") - set(intervals))
+        absent = sorted(self._keys("utt2spk") - set(intervals))
         if absent:
             self.faults.append(
                 f"{path}: no times of {', '.join(absent[:10])}; add them"
@@ -326,7 +213,7 @@ class Validator:
 
     def _check_text(self, lang: Lang) -> None:
         counts: dict[str, list[int]] = {}
-        for row in self.rows.get("text", []):
+        for row in self._tables.get("text", []):
             for word in row.value.split():
                 if not lang.find(word):
                     counts.setdefault(word, []).append(row.number)
