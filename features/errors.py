@@ -1,6 +1,6 @@
 """The errors that are the user's to mend; anything else is a bug of ours."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class KeraldiError(Exception):
@@ -22,3 +22,9 @@ class DataError(KeraldiError):
 
 class AudioError(DataError):
     """An audio file cannot be opened, or holds no usable signal."""
+
+
+def named(names: Sequence[str], most: int = 10) -> str:
+    """A list as a message holds it: the first `most`, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

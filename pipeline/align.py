@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
-from features.errors import ConfigError, DataError
+from features.errors import ConfigError, DataError, named
 from features.files import atomic_file
 from features.spectral import FeatureOptions
 from pipeline.alignments import write_alignments
@@ -74,7 +74,7 @@ def check_extracted(data: DataDir) -> None:
     if absent:
         raise DataError(
             f"{data.path}/utt2num_frames: no features of {len(absent)} utterances: "
-            f"{', '.join(absent[:10])}; run keraldi extract, or keraldi validate --fix removes them"
+            f"{named(absent)}; run keraldi extract, or keraldi validate --fix removes them"
         )
 
 

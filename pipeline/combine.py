@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from features.archive import ArchiveReader
-from features.errors import ConfigError, DataError
+from features.errors import ConfigError, DataError, named
 from pipeline.config import load, save
 from pipeline.datadir.tables import read_table, write_table
 from pipeline.datadir.times import read_ctm, write_ctm
@@ -21,7 +21,6 @@ from pipeline.hypotheses import read_nbest
 from pipeline.posteriors import STORED, Posteriors, Store, StoredLayer, stored
 from pipeline.stage import Stamp, note, progress, require
 
-_NAMED = 10  # utterances that a message lists
 _VOTED = ("hyp", "ctm", "settings.yaml")
 
 
@@ -34,7 +33,7 @@ def _check_same(utterances: Mapping[str, set[str]]) -> None:
     every = set().union(*utterances.values())
     faults = [
         f"{place}: lacks {len(absent)} utterances that others have: "
-        f"{', '.join(absent[:_NAMED])}; decode all on the same set"
+        f"{named(absent)}; decode all on the same set"
         for place, names in utterances.items()
         if (absent := sorted(every - names))
     ]

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from features.errors import ConfigError
+from features.errors import ConfigError, named
 from pipeline.batch.crew import Crewing
 from pipeline.config import check, load, parse_yaml
 from pipeline.datadir.datadir import DataDir, read_datadir
@@ -17,8 +17,6 @@ from pipeline.hypotheses import OUTPUTS, Extras, Format, hear, replace_outputs
 from pipeline.posteriors import Source, StoredLayer, checked, find_source, stored
 from pipeline.stage import Accounting, Stamp, note, require
 from pipeline.tuning import tuned
-
-_NAMED = 10  # utterances that a message lists
 
 
 def _choose_settings(
@@ -158,7 +156,7 @@ class Job:
         if found.short:
             note(
                 f"decode: warning: {len(found.short)} utterances are shorter than a phone may "
-                f"be, and get one phone or none: {', '.join(found.short[:_NAMED])}"
+                f"be, and get one phone or none: {named(found.short)}"
             )
         durations = self.data.utt2dur or {}
         replace_outputs(folder, found, settings, trials, self.extras, durations)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from features.archive import ArchiveReader, ArchiveWriter
-from features.errors import DataError
+from features.errors import DataError, named
 from pipeline.batch.crew import Crewing, cut_shares
 from pipeline.batch.network import lost_utterance, network_share
 from pipeline.config import load, save
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Posteriors = Iterable[tuple[str, np.ndarray]]
 STORED = ("posteriors.yaml", "posteriors.ark", "posteriors.scp")
-_NAMED = 10  # utterances that a message lists
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +91,7 @@ class Model:
         if absent:
             raise DataError(
                 f"{data.path}/feats.scp: no features of {len(absent)} utterances: "
-                f"{', '.join(absent[:_NAMED])}; run keraldi extract, or remove them with "
+                f"{named(absent)}; run keraldi extract, or remove them with "
                 "keraldi validate --fix"
             )
         layer = OutputLayer.of(recogniser.recipe)
@@ -157,7 +156,7 @@ class Store:
         if absent := [utt for utt in data.utterances if utt not in reader]:
             raise DataError(
                 f"{self._folder}/posteriors.scp: nothing of {len(absent)} utterances of "
-                f"{data.path}: {', '.join(absent[:_NAMED])}; decode that set with --posteriors"
+                f"{data.path}: {named(absent)}; decode that set with --posteriors"
             )
         return replace(layer, decoded=str(data.path))
 

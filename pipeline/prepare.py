@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from features.errors import ConfigError
+from features.errors import ConfigError, named
 from pipeline.corpora.fsdd import prepare_fsdd
 from pipeline.corpora.mini import FULL, QUICK, prepare_mini
 from pipeline.corpora.speechocean762 import prepare_speechocean762
@@ -31,7 +31,7 @@ def _report(corpus: str, sets: Mapping[str, DataDir]) -> None:
         if shared:
             note(
                 f"prepare {corpus}: warning: {len(shared)} speakers are in both {first} and "
-                f"{second} ({', '.join(shared[:5])}{', …' if len(shared) > 5 else ''}): "
+                f"{second} ({named(shared, 5)}): "
                 f"the PER of {second} is not that of unseen speakers"
             )
     note(f"prepare {corpus}: {'; '.join(parts)}")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from features.errors import DataError
+from features.errors import DataError, named
 from features.files import write_text
 from pipeline.batch.crew import Crewing
 from pipeline.batch.items import Item
@@ -12,9 +12,10 @@ from pipeline.batch.outputs import Outputs
 from pipeline.batch.run import Order
 from pipeline.datadir.lang import Lang, read_lang
 from pipeline.datadir.tables import read_table, write_table
-from pipeline.score import Sides, read_sides, score
+from pipeline.score import score
 from pipeline.scoring.alignment import Alignment
 from pipeline.scoring.policies import POLICIES
+from pipeline.scoring.sides import Sides, read_sides
 from pipeline.scoring.table import score_texts
 from pipeline.stage import note, require
 from pipeline.transcribe import find_items, make_plan, processors, run_plan
@@ -120,7 +121,7 @@ def _score(
     absent = sorted(set(done) - set(references))
     write_text(folder / "unscored", "".join(f"{name}\n" for name in absent))
     if absent:
-        shown = ", ".join(absent[:5]) + (", …" if len(absent) > 5 else "")
+        shown = named(absent, 5)
         note(
             f"score-corpus: no reference of {len(absent)} recordings ({shown}): "
             f"{folder / 'unscored'}"

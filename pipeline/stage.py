@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from features.errors import DataError, KeraldiError
+from features.errors import DataError, KeraldiError, named
 from features.files import write_text
 from features.temporaries import recover
 
@@ -151,7 +151,7 @@ class Accounting:
         """One sentence: kept N of M, and why the others were not."""
         parts = [f"kept {self.kept} of {self.total} {self._noun}"]
         for reason, keys in sorted(self.left_out.items()):
-            shown = ", ".join(keys[:5]) + (", …" if len(keys) > 5 else "")
+            shown = named(keys, 5)
             parts.append(f"{len(keys)} left out: {reason} ({shown})")
         return "; ".join(parts)
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from features.errors import named
 from pipeline.datadir.datadir import read_datadir
 from pipeline.datadir.lang import read_lang
 from pipeline.datadir.mending import fix as mend
@@ -17,7 +18,7 @@ def _heard_in_training(data: str, train: str) -> str | None:
     if not shared:
         return None
     return (
-        f"{data}: {len(shared)} speakers are also in {train} ({', '.join(shared[:5])}): a PER on "
+        f"{data}: {len(shared)} speakers are also in {train} ({named(shared, 5)}): a PER on "
         "it is not that of unseen speakers"
     )
 

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from pathlib import Path
 
-from features.errors import DataError
+from features.errors import DataError, named
 from pipeline.corpora.layout import (
     CorpusSet,
     arpabet_lang,
@@ -67,7 +67,7 @@ def read_recordings(folder: Path) -> dict[str, DataDir]:
     if strangers:
         raise DataError(
             f"{folder}: {len(strangers)} files are not named digit_speaker_take.wav: "
-            f"{', '.join(strangers[:5])}; rename or remove them"
+            f"{named(strangers, 5)}; rename or remove them"
         )
     empty = [name for name, data in sets.items() if not data.wav]
     if empty:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from features.errors import DataError
+from features.errors import DataError, named
 from pipeline.corpora.layout import (
     CorpusSet,
     arpabet_lang,
@@ -69,7 +69,7 @@ def find_audio(folder: Path, wav: Mapping[str, str]) -> dict[str, str]:
     if absent:
         raise DataError(
             f"{folder}: {len(absent)} audio files are missing, nor are they there as "
-            f"{', '.join(_SUFFIXES)}: {', '.join(absent[:5])}; {SOURCE}"
+            f"{', '.join(_SUFFIXES)}: {named(absent, 5)}; {SOURCE}"
         )
     return found
 

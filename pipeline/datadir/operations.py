@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from features.errors import ConfigError, DataError
+from features.errors import ConfigError, DataError, named
 from features.files import atomic_folder
 from features.temporaries import recover
 from pipeline.datadir.datadir import DataDir, restrict, write_datadir
@@ -80,9 +80,7 @@ def _known(
     chosen = set(wanted)
     absent = sorted(chosen - set(known))
     if absent:
-        raise DataError(
-            f"{source}: unknown {what} {', '.join(absent[:10])}; mend the list"
-        )
+        raise DataError(f"{source}: unknown {what} {named(absent)}; mend the list")
     return chosen
 
 
@@ -138,7 +136,7 @@ def choose(
         absent = [utt for utt in every if utt not in lengths]
         if absent:
             raise DataError(
-                f"{data.path}: no length of {', '.join(absent[:10])}; keraldi validate --fix "
+                f"{data.path}: no length of {named(absent)}; keraldi validate --fix "
                 "removes utterances without features"
             )
         return set(sorted(every, key=lambda utt: (lengths[utt], utt))[:shortest])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from features.errors import DataError
+from features.errors import DataError, named
 from pipeline.datadir.datadir import DataDir
 from pipeline.datadir.lang import Lang
 
@@ -33,7 +33,7 @@ class Transcripts:
             )
         if absent := [utt for utt in data.utterances if utt not in data.text]:
             raise DataError(
-                f"{data.path}/text: no transcript of {', '.join(absent[:10])}; add them, or "
+                f"{data.path}/text: no transcript of {named(absent)}; add them, or "
                 "keraldi validate --fix removes such utterances"
             )
         lang.check_oov(data.text, source=f"{data.path}/text")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from features.errors import DataError
+from features.errors import DataError, named
 from features.temporaries import recover
 from pipeline.datadir.lang import Lang
 from pipeline.datadir.rows import KEYS, Rows
@@ -113,7 +113,7 @@ class Validator:
         if unlike:
             self.warnings.append(
                 f"{self.path}/utt2spk: {len(unlike)} utterances do not begin with their speaker "
-                f"({', '.join(unlike[:3])}, …): Kaldi's own tools want that, Keraldi does not"
+                f"({named(unlike, 3)}): Kaldi's own tools want that, Keraldi does not"
             )
         for row in self._tables.get("spk2utt", []):
             if sorted(row.value.split()) != sorted(by_speaker.get(row.key, [])):
@@ -201,9 +201,7 @@ class Validator:
             return
         absent = sorted(self._keys("utt2spk") - set(intervals))
         if absent:
-            self.faults.append(
-                f"{path}: no times of {', '.join(absent[:10])}; add them"
-            )
+            self.faults.append(f"{path}: no times of {named(absent)}; add them")
         unknown = {m.phone for marks in intervals.values() for m in marks}
         unknown -= set(self._lang.phones.symbols) if self._lang is not None else unknown
         for phone in sorted(unknown):

@@ -5,13 +5,12 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from features.errors import DataError
+from features.errors import DataError, named
 from features.files import write_text
 from pipeline.datadir.tables import read_lines
 from pipeline.decoding.ngram import START, History, Ngram
 
 _PROMISE = re.compile(r"ngram\s+(\d+)\s*=\s*(\d+)")
-_NAMED = 10  # of what a message lists
 _HEADING = re.compile(r"\\(\d+)-grams:")
 
 
@@ -80,7 +79,7 @@ def _check_whole(path: str | Path, model: Ngram) -> None:
         if history not in model.log10_backoffs and number < len(listed - {START})
     ]
     faults = [
-        f"{path}: {what}: {', '.join(names[:_NAMED])}; make the file again"
+        f"{path}: {what}: {named(names)}; make the file again"
         for names, what in (
             (sorted(strange), "n-grams of symbols that are no 1-grams"),
             (stuck, f"{len(stuck)} histories without a back-off weight"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from features.archive import ArchiveReader
-from features.errors import DataError
+from features.errors import DataError, named
 from features.frontend import FrontendOptions, subsample_labels, transform
 from features.normalize import CmvnStats
 from pipeline.datadir.datadir import DataDir
@@ -137,8 +137,8 @@ class Examples:
         extra = sorted(set(targets.labels) - set(data.utterances))
         if absent or extra:
             raise DataError(
-                f"{data.path}: {len(absent)} utterances have no labels ({', '.join(absent[:5])}) "
-                f"and {len(extra)} labels no utterance ({', '.join(extra[:5])}); align this set"
+                f"{data.path}: {len(absent)} utterances have no labels ({named(absent, 5)}) "
+                f"and {len(extra)} labels no utterance ({named(extra, 5)}); align this set"
             )
         if data.utt2num_frames is None:
             raise DataError(

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from features.errors import DataError
+from features.errors import DataError, named
 from pipeline.datadir.tables import read_table
 from pipeline.scoring.alignment import Pair
 from pipeline.scoring.counts import Comparison, ErrorCounts
@@ -42,7 +42,7 @@ def read_traits(folder: Path, utt2spk: Mapping[str, str]) -> dict[str, dict[str,
             if lacking := sorted(set(keys.values()) - set(table)):
                 raise DataError(
                     f"{path}: no line for {len(lacking)} of {len(set(keys.values()))}: "
-                    f"{', '.join(lacking[:10])}; add them, or remove the file"
+                    f"{named(lacking)}; add them, or remove the file"
                 )
             values = {utt: table[key] for utt, key in keys.items()}
             if trait == "age":

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from features.errors import DataError
+from features.errors import DataError, named
 from pipeline.scoring.alignment import Pair
 from pipeline.scoring.counts import ErrorCounts
 from pipeline.scoring.paired import (
@@ -65,7 +65,7 @@ def check_comparable(first: System, second: System) -> None:
         strange = sorted(sets[0] ^ sets[1], key=str.encode)
         raise DataError(
             f"{first.name} and {second.name}: {len(strange)} utterances are in one only: "
-            f"{', '.join(strange[:10])}; score both on the same set"
+            f"{named(strange)}; score both on the same set"
         )
 
 
