@@ -95,22 +95,37 @@ class FeatureOptions:
         return 1 + (num_samples - self.frame_length) // self.frame_shift
 
 
-def _kaldi_filters(options: FeatureOptions) -> np.ndarray:
+def _triangles(bins: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Filters [N, M] that rise and fall over `bins` [N] between every three `edges` [M + 2]."""
+    left, centre, right = edges[:-2], edges[1:-1], edges[2:]
+    rising = (bins[:, None] - left) / (centre - left)
+    falling = (right - bins[:, None]) / (right - centre)
+    return np.maximum(0.0, np.minimum(rising, falling))
+
+
+def _kaldi_filters(options: FeatureOptions, hertz: np.ndarray) -> np.ndarray:
     """Triangles on HTK's mel scale, [fft / 2 + 1, M]; the bin at half the rate is unused."""
 
     def mel(hertz: np.ndarray | float) -> np.ndarray:
         return 1127.0 * np.log1p(np.asarray(hertz, np.float64) / 700.0)
 
     edges = np.linspace(mel(options.low_hz), mel(options.top_hz), options.num_mels + 2)
-    bins = mel(
-        np.arange(options.fft_length // 2 + 1) * options.rate_hz / options.fft_length
-    )
-    left, centre, right = edges[:-2], edges[1:-1], edges[2:]
-    rising = (bins[:, None] - left) / (centre - left)
-    falling = (right - bins[:, None]) / (right - centre)
-    filters = np.maximum(0.0, np.minimum(rising, falling))
+    filters = _triangles(mel(hertz), edges)
     filters[-1] = 0.0
     return filters
+
+
+def _slaney_filters(options: FeatureOptions, hertz: np.ndarray) -> np.ndarray:
+    """What `librosa.filters.mel` gives, [fft / 2 + 1, M]: triangles in Hz, of equal area."""
+    # Imported late, for it brings numba; librosa.filters would bring scipy.signal as well,
+    # and wait a second for that.
+    from librosa.core.convert import mel_frequencies
+
+    edges = mel_frequencies(
+        options.num_mels + 2, fmin=options.low_hz, fmax=options.top_hz
+    )
+    heights = 2.0 / (edges[2:] - edges[:-2])
+    return _triangles(hertz, edges).astype(np.float32) * heights
 
 
 @functools.cache
@@ -120,19 +135,10 @@ def mel_filters(options: FeatureOptions) -> np.ndarray:
     Raises:
         ConfigError: a filter falls between two bins and would see nothing.
     """
-    if options.preset == "kaldi":
-        filters = _kaldi_filters(options)
-    else:
-        # Imported late: it brings numba, which Kaldi's preset does not need.
-        from librosa.filters import mel
-
-        filters = mel(
-            sr=options.rate_hz,
-            n_fft=options.fft_length,
-            n_mels=options.num_mels,
-            fmin=options.low_hz,
-            fmax=options.top_hz,
-        ).T
+    bins = np.arange(options.fft_length // 2 + 1)
+    hertz = bins * options.rate_hz / options.fft_length
+    make = _kaldi_filters if options.preset == "kaldi" else _slaney_filters
+    filters = make(options, hertz)
     if not filters.any(axis=0).all():
         raise ConfigError(
             f"num_mels {options.num_mels}: too many for frames of {options.frame_length_ms:g} ms "

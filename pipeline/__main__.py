@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from cyclopts import App, CycloptsError, Parameter
 
 from pipeline.stage import guarded
+from pipeline.startup import start_quickly
 
 # name of the command, where its function is, what it does
 STAGES = (
@@ -148,6 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # TensorFlow's own lines (no CUDA here, such instructions there) would bury ours; what goes
     # wrong comes as an exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if arguments is None:  # else a program calls, whose process is not ours to change
+        start_quickly()
     words = list(sys.argv[1:] if arguments is None else arguments)
     app = build_app()
     try:

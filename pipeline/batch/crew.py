@@ -146,6 +146,7 @@ class Crew:
             memory_limit=None,
             dashboard_address=None,
             silence_logs=logging.CRITICAL,
+            preload=["pipeline.startup"],
         )
         self._stack.enter_context(cluster)
         return Client(cluster)

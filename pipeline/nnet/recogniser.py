@@ -53,12 +53,13 @@ class Recogniser:
                 tf.TensorSpec([None, None, model.input_dim], tf.float32),
                 tf.TensorSpec([None, None], tf.bool),
             ],
+            autograph=False,
         )
 
     @functools.cached_property
     def step(self) -> Any:
         """The network from given states, see `AcousticModel.run`, drawn as a graph once."""
-        return tf.function(self.model.run)
+        return tf.function(self.model.run, autograph=False)
 
     @property
     def features(self) -> FeatureOptions:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from features.errors import ConfigError, DataError
-from features.spectral import FeatureOptions, compute_features
+from features.spectral import FeatureOptions, compute_features, mel_filters
 
 RATE = 16000
 
@@ -33,6 +33,15 @@ def test_the_librosa_filterbank_agrees_with_librosa():
     np.testing.assert_allclose(
         shifted[:frames], np.log(np.maximum(power.T[:frames], 1.19e-7)), atol=1e-3
     )
+
+
+@pytest.mark.parametrize("rate_hz, mels, low_hz", [(16000, 40, 20.0), (8000, 23, 0.0)])
+def test_the_filters_are_those_of_librosa(rate_hz, mels, low_hz):
+    options = FeatureOptions(rate_hz=rate_hz, num_mels=mels, low_hz=low_hz)
+    expected = librosa.filters.mel(
+        sr=rate_hz, n_fft=options.fft_length, n_mels=mels, fmin=low_hz, fmax=rate_hz / 2
+    )
+    np.testing.assert_array_equal(mel_filters(options), expected.T)
 
 
 def test_the_equation_of_one_frame():
