@@ -7,9 +7,9 @@ from pathlib import Path
 from features.errors import DataError
 from features.files import write_text
 from pipeline.datadir.datadir import DataDir, read_datadir, restrict, write_datadir
-from pipeline.datadir.operations import BY_SPEAKER, BY_UTTERANCE
-from pipeline.datadir.rows import KEYS
-from pipeline.datadir.tables import read_lines
+from pipeline.datadir.operations import BY_SPEAKER, BY_UTTERANCE, copy_further
+from pipeline.datadir.rows import KEYS, ORDER_MARK
+from pipeline.datadir.tables import read_lines, read_table
 
 
 @dataclass(frozen=True)
@@ -35,34 +35,35 @@ def _back_up(folder: Path) -> None:
 
 
 def _tidy(path: Path) -> int:
-    """Gives a table Unix line ends and a last newline; no blank, no line twice.
+    """Gives a table Unix line ends and a last newline; no order mark, no blank, no line twice.
 
     Returns:
         How many lines were changed or removed.
     """
     read_lines(path)  # refuses what is not UTF-8
     lines = path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
-    tidy = dict.fromkeys(stripped for line in lines if (stripped := line.strip()))
+    tidy = dict.fromkeys(line.removeprefix(ORDER_MARK).strip() for line in lines)
+    tidy.pop("", None)
     if changed := len(lines) - sum(line in tidy for line in set(lines)):
         write_text(path, "".join(f"{line}\n" for line in tidy))
     return changed
 
 
 def _lacking(data: DataDir) -> dict[str, list[str]]:
-    """Utterances by the first table that lacks them."""
+    """Utterances by the first table that lacks them or their speakers."""
     lacking: dict[str, list[str]] = {}
     kept = set(data.utterances)
-    tables = {
-        "segments": data.segments,
-        "text": data.text,
-        "feats.scp": data.feats,
-        "utt2num_frames": data.utt2num_frames,
-        "utt2dur": data.utt2dur,
-    }
-    for name, table in tables.items():
-        if table is not None:
-            lacking[name] = sorted(kept - set(table))
-            kept &= set(table)
+    for name, kind in KEYS.items():
+        path = data.path / name
+        if kind == "recording" or name in ("utt2spk", "spk2utt") or not path.exists():
+            continue
+        present = set(read_table(path))
+        lacking[name] = sorted(
+            utt
+            for utt in kept
+            if (data.utt2spk[utt] if kind == "speaker" else utt) not in present
+        )
+        kept.difference_update(lacking[name])
     recordings = {
         recording
         for recording, entry in data.wav.items()
@@ -77,9 +78,9 @@ def _lacking(data: DataDir) -> dict[str, list[str]]:
 def fix(path: str | Path) -> Mended:
     """Tidies and sorts tables, makes spk2utt anew, drops utterances that lack audio or text.
 
-    Tidying takes away carriage returns, spaces at the ends of lines, blank lines and lines
-    that are there twice; a key with two values is the user's to decide. The old tables are
-    kept in `.backup` inside the data dir.
+    Tidying takes away a byte order mark, carriage returns, spaces at the ends of lines, blank
+    lines and lines that are there twice; a key with two values is the user's to decide. The
+    old tables are kept in `.backup` inside the data dir.
 
     Raises:
         DataError: a table cannot be read, or nothing would be left.
@@ -88,14 +89,18 @@ def fix(path: str | Path) -> Mended:
     if not folder.is_dir():
         raise DataError(f"{path}: no such folder; run keraldi prepare")
     _back_up(folder)
-    names = (*KEYS, *BY_UTTERANCE, *BY_SPEAKER)
+    names = dict.fromkeys((*KEYS, *BY_UTTERANCE, *BY_SPEAKER))
     tidied = {n: _tidy(folder / n) for n in names if (folder / n).exists()}
     data = read_datadir(folder)
     lacking = _lacking(data)
     kept = set(data.utterances).difference(*lacking.values())
     if not kept:
+        tables = ", ".join(lacking)
         raise DataError(
-            f"{path}: every utterance lacks something; nothing would be left"
+            f"{path}: nothing would be left, for every utterance is absent from one of {tables}; "
+            "make that anew, or remove the file"
         )
-    write_datadir(restrict(data, kept), folder)
+    mended = restrict(data, kept)
+    write_datadir(mended, folder)
+    copy_further(mended, folder, folder)
     return Mended({name: count for name, count in tidied.items() if count}, lacking)

@@ -1,6 +1,7 @@
 """A data dir read line by line, as a validator needs it: no fault stops the reading."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,35 @@ KEYS = {
     "spk2utt": "speaker",
     "spk2gender": "speaker",
     "cmvn.scp": "speaker",
+    # What Kaldi has and Keraldi only carries along.
+    "reco2file_and_channel": "recording",
+    "reco2dur": "recording",
+    "vad.scp": "utterance",
+    "utt2lang": "utterance",
+    "utt2uniq": "utterance",
+    "utt2warp": "utterance",
+    "spk2warp": "speaker",
 }
-_BAD_ID = re.compile(r"[/\\\x00-\x1f]|^\.\.?$")
+ORDER_MARK = "\ufeff"  # of bytes, as some editors put it first in a file
+_UNSEEN = {"Cc", "Cf", "Zs", "Zl", "Zp"}  # controls, marks of format, spaces
+_SEEN_ENOUGH = (
+    " \t\u200c\u200d"  # the joiners belong to the spelling of Persian and Hindi
+)
+_BAD_ID = re.compile(r"[/\\]|^\.\.?$")
+
+
+def _unseen(line: str, name: str) -> str:
+    """The first character that is not printed, or is a space but not a plain one.
+
+    Of an scp's line the key is looked at: what a file is called is its owner's business.
+    """
+    looked_at = line.partition(" ")[0] if name.endswith(".scp") else line
+    for character in looked_at:
+        kind = unicodedata.category(character)
+        if kind in _UNSEEN and character not in _SEEN_ENOUGH:
+            called = unicodedata.name(character, "a control character")
+            return f"U+{ord(character):04X} ({called.lower()})"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -87,6 +115,20 @@ class Rows:
                 "(keraldi validate --fix does)",
             )
             text = text.rstrip("\r")
+        if number == 1 and text.startswith(ORDER_MARK):
+            self.fault(
+                name,
+                number,
+                "begins with a byte order mark; save as UTF-8 without it "
+                "(keraldi validate --fix does)",
+            )
+            text = text.removeprefix(ORDER_MARK)
+        if unseen := _unseen(text, name):
+            self.fault(
+                name,
+                number,
+                f"holds {unseen}, which nobody sees; type a plain space, or remove it",
+            )
         key, *rest = text.split(maxsplit=1) or [""]
         if not key:
             self.fault(

@@ -13,6 +13,15 @@ from pipeline.datadir.times import read_ctm
 
 _MOST = 1000  # faults of one kind that are listed one by one: a page, not a book
 _NEEDED = ("wav.scp", "utt2spk")
+# Tables of one number above 0 a line, and whether it is a whole one.
+_NUMBERS = {
+    "utt2num_frames": True,
+    "utt2dur": False,
+    "reco2dur": False,
+    "utt2warp": False,
+    "spk2warp": False,
+}
+_RESERVED = frozenset({"<s>", "</s>", "<eps>", "#0"})
 
 
 class Validator:
@@ -43,12 +52,16 @@ class Validator:
             self.faults.append(
                 f"{self.path}/spk2utt: no such file; keraldi validate --fix makes it"
             )
-        self._check_key_sets()
-        self._check_speakers()
+        if self._keys("utt2spk"):  # else every line of every table would be a fault
+            self._check_key_sets()
+            self._check_speakers()
         self._check_audio()
         self._check_segments()
         self._check_numbers()
         self._check_values()
+        self._check_archives()
+        self._check_channels()
+        self._check_symbols()
         self._check_times()
         if self._lang is not None:
             self._check_text(self._lang)
@@ -57,7 +70,7 @@ class Validator:
         utterances, speakers = self._keys("utt2spk"), self._speakers()
         wanted = {"utterance": utterances, "speaker": speakers}
         for name, kind in KEYS.items():
-            if name in self._tables and name != "utt2spk" and kind in wanted:
+            if self._tables.get(name) and name != "utt2spk" and kind in wanted:
                 self._compare(name, wanted[kind], kind)
         if "segments" in self._tables:
             recordings = {
@@ -65,8 +78,11 @@ class Validator:
             }
         else:
             recordings = utterances
-        if "wav.scp" in self._tables:
+        if self._tables.get("wav.scp"):
             self._compare("wav.scp", recordings, "recording")
+        for name in ("reco2file_and_channel", "reco2dur"):
+            if self._tables.get(name):
+                self._compare_recordings(name)
 
     def _compare(self, name: str, wanted: set[str], kind: str) -> None:
         home = (
@@ -95,6 +111,19 @@ class Validator:
                     "(keraldi validate --fix does the latter)",
                 )
                 present.add(key)
+
+    def _compare_recordings(self, name: str) -> None:
+        """Holds a table of recordings against `wav.scp`, both ways."""
+        for table, other in ((name, "wav.scp"), ("wav.scp", name)):
+            present = self._keys(other)
+            for row in self._tables.get(table, []):
+                if row.key not in present:
+                    self._fault(
+                        table,
+                        row.number,
+                        f"recording {row.key!r} is absent from {other}; add it there or "
+                        "remove this line",
+                    )
 
     def _speakers(self) -> set[str]:
         return {row.value for row in self._tables.get("utt2spk", [])}
@@ -125,7 +154,9 @@ class Validator:
                 )
 
     def _check_audio(self) -> None:
+        commands = 0
         for row in self._tables.get("wav.scp", []):
+            commands += row.value.endswith("|")
             if row.value.endswith("|") or not row.value:
                 continue
             path = Path(row.value)
@@ -138,6 +169,11 @@ class Validator:
                 self._fault(
                     "wav.scp", row.number, f"{row.value}: empty file; copy it again"
                 )
+        if commands:
+            self.warnings.append(
+                f"{self.path}/wav.scp: {commands} commands in place of audio, not tried: "
+                "keraldi extract runs them with --allow-pipes only"
+            )
 
     def _check_segments(self) -> None:
         for row in self._tables.get("segments", []):
@@ -170,11 +206,12 @@ class Validator:
                 )
 
     def _check_numbers(self) -> None:
-        for name, whole in (("utt2num_frames", True), ("utt2dur", False)):
+        for name, whole in _NUMBERS.items():
             for row in self._tables.get(name, []):
                 value = _number(row.value)
                 if value is None or value <= 0 or (whole and value != int(value)):
-                    what = "a whole number above 0" if whole else "seconds above 0"
+                    plain = "seconds" if name.endswith("2dur") else "a number"
+                    what = f"{'a whole number' if whole else plain} above 0"
                     self._fault(name, row.number, f"expected {what}, got {row.value!r}")
 
     def _check_values(self) -> None:
@@ -183,12 +220,48 @@ class Validator:
                 self._fault(
                     "spk2gender", row.number, f"expected m or f, got {row.value!r}"
                 )
-        for name in ("feats.scp", "cmvn.scp"):
+
+    def _check_archives(self) -> None:
+        """Looks whether what an scp points at is there; reading it is left to those who use it."""
+        sizes: dict[str, int] = {}
+        for name in ("feats.scp", "cmvn.scp", "vad.scp"):
             for row in self._tables.get(name, []):
-                if not re.fullmatch(r".+:\d+(\[.*\])?", row.value):
+                found = re.fullmatch(r"(.+):(\d+)(\[.*\])?", row.value)
+                if found is None:
                     self._fault(
                         name, row.number, f"expected FILE:OFFSET, got {row.value!r}"
                     )
+                    continue
+                file, offset = found[1], int(found[2])
+                if file not in sizes:
+                    path = Path(file)
+                    sizes[file] = path.stat().st_size if path.is_file() else -1
+                if sizes[file] <= offset:
+                    short = f"ends before byte {offset}"
+                    what = "no such file" if sizes[file] < 0 else short
+                    self._fault(
+                        name,
+                        row.number,
+                        f"{file}: {what}; run keraldi extract again, or mend the path",
+                    )
+
+    def _check_channels(self) -> None:
+        for row in self._tables.get("reco2file_and_channel", []):
+            fields = row.value.split()
+            if len(fields) != 2 or fields[1] not in ("A", "B"):
+                self._fault(
+                    "reco2file_and_channel",
+                    row.number,
+                    f"expected file, and A or B for the channel, got {row.value!r}",
+                )
+
+    def _check_symbols(self) -> None:
+        """Words that language models and decoders use for things of their own."""
+        for row in self._tables.get("text", []):
+            for word in sorted(_RESERVED.intersection(row.value.split())):
+                self._fault(
+                    "text", row.number, f"{word!r} is reserved; call the word otherwise"
+                )
 
     def _check_times(self) -> None:
         path = self.path / "phones.ctm"

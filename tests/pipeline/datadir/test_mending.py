@@ -35,8 +35,9 @@ def test_fix_sorts_drops_and_keeps_a_backup(data):
         (lambda t: t + t, 9),
         (lambda t: t.replace(b"ann-1 a b\n", b"\n  ann-1 a b \n\n"), 3),
         (lambda t: t.replace(b"\n", b"\r\n") + b"ann-0 a b\n", 9),
+        (lambda t: b"\xef\xbb\xbf" + t, 1),
     ],
-    ids=["carriage returns", "thrice", "the table twice", "blanks", "both"],
+    ids=["carriage returns", "thrice", "the table twice", "blanks", "both", "mark"],
 )
 def test_fix_tidies_lines(data, change, lines):
     before = (data.path / "text").read_bytes()
@@ -60,6 +61,31 @@ def test_utterances_without_a_length_go_as_promised(data):
         check_datadir(data.path)
     assert fix(data.path).dropped == {"utt2dur": ["bob-1"]}
     assert "bob-1" not in read_table(data.path / "text")
+
+
+@pytest.mark.parametrize("name", ["spk2gender", "spk2warp"])
+def test_speakers_without_a_value_go_as_promised(data, name):
+    value = {"spk2gender": "f", "spk2warp": "1.1"}[name]
+    (data.path / name).write_text(f"ann {value}\neve {value}\nzoe {value}\n")
+    with pytest.raises(DataError, match=f"'bob' is absent from {name}.*--fix"):
+        check_datadir(data.path)
+    assert fix(data.path).dropped == {name: ["bob-0", "bob-1", "bob-2"]}
+    assert check_datadir(data.path) == []
+    assert set(read_table(data.path / name)) == {"ann", "eve"}
+    assert set(read_table(data.path / "spk2age")) == {"ann", "eve"}
+
+
+def test_further_tables_are_sorted_and_cut_down(data):
+    lines = [f"{utt} en\n" for utt in (*data.utterances[1:], "zoe-0")]
+    (data.path / "utt2lang").write_text("".join(reversed(lines)))
+    assert fix(data.path).dropped == {"utt2lang": ["ann-0"]}
+    assert check_datadir(data.path) == []
+
+
+def test_an_empty_table_is_named(data):
+    (data.path / "text").write_text("")
+    with pytest.raises(DataError, match="absent from one of text; make that anew"):
+        fix(data.path)
 
 
 def test_nothing_to_mend_is_told(tmp_path):

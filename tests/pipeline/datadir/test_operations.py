@@ -66,6 +66,24 @@ FAULTS = [
     ("spk2gender", "bob m\n", "", "speaker 'bob' is absent from spk2gender"),
     ("wav.scp", "ann-2.wav", "gone.wav", "wav.scp:3: .*gone.wav: no such file"),
     ("utt2dur", "0.1000", "-1", "utt2dur:1: expected seconds above 0, got '-1'"),
+    ("text", "ann-1 a", "ann-1 a\u00a0", r"text:2: holds U\+00A0 \(no-break space\)"),
+    ("text", "ann-1 a", "ann-1 a\u200b", r"text:2: holds U\+200B \(zero width space"),
+    ("text", "ann-1 a", "ann-1 a\0", r"text:2: holds U\+0000 \(a control character"),
+    ("text", "ann-0 a b", "\ufeffann-0 a b", "text:1: begins with a byte order mark"),
+    ("text", "ann-1 a b", "ann-1 <s> b", "text:2: '<s>' is reserved"),
+    ("text", "ann-1 a b", "ann-1 #0 b", "text:2: '#0' is reserved"),
+]
+# what is written into a further table, and the message
+FURTHER_FAULTS = [
+    ("reco2file_and_channel", "ann-0 f\n", ":1: expected file, and A or B"),
+    ("reco2file_and_channel", "ann-0 f A\n", "wav.scp:2: recording 'ann-1' is absent"),
+    ("reco2dur", "zoe 1.0\n", "reco2dur:1: recording 'zoe' is absent from wav.scp"),
+    ("reco2dur", "ann-0 0\n", "reco2dur:1: expected seconds above 0, got '0'"),
+    ("utt2lang", "bob-0 en\nann-0 en\n", "utt2lang:2: .*not sorted"),
+    ("utt2uniq", "ann-0 x\n", "utt2spk:2: utterance 'ann-1' is absent from utt2uniq"),
+    ("spk2warp", "ann one\n", "spk2warp:1: expected a number above 0, got 'one'"),
+    ("feats.scp", "ann-0 gone.ark:9\n", "feats.scp:1: gone.ark: no such file"),
+    ("cmvn.scp", "ann gone.ark\n", "cmvn.scp:1: expected FILE:OFFSET"),
 ]
 
 
@@ -74,6 +92,40 @@ def test_every_fault_is_told_with_its_line(data, name, old, new, message):
     replace_in(data.path / name, old, new)
     with pytest.raises(DataError, match=message):
         check_datadir(data.path, lang=LANG)
+
+
+@pytest.mark.parametrize(("name", "content", "message"), FURTHER_FAULTS)
+def test_tables_that_kaldi_knows_are_checked(data, name, content, message):
+    (data.path / name).write_text(content)
+    with pytest.raises(DataError, match=message):
+        check_datadir(data.path, lang=LANG)
+
+
+def test_an_archive_cut_short_is_told(data, tmp_path):
+    (tmp_path / "f.ark").write_bytes(b"123456")
+    rows = [f"{u} {tmp_path}/f.ark:{n}\n" for n, u in enumerate(data.utterances)]
+    (data.path / "feats.scp").write_text("".join(rows))
+    with pytest.raises(DataError, match="feats.scp:7: .*f.ark: ends before byte 6"):
+        check_datadir(data.path)
+
+
+def test_joiners_of_a_script_are_no_fault(data):
+    replace_in(
+        data.path / "text", "ann-1 a", "ann-1 \u0645\u06cc\u200c\u0631\u0648\u0645"
+    )
+    assert check_datadir(data.path) == []
+
+
+def test_commands_in_place_of_audio_are_warned_of(data):
+    replace_in(data.path / "wav.scp", str(data.wav["ann-0"]), "cat x |")
+    assert ["1 commands" in line for line in check_datadir(data.path)] == [True]
+
+
+def test_an_empty_list_of_utterances_is_one_fault(data):
+    (data.path / "utt2spk").write_text("")
+    with pytest.raises(DataError, match="utt2spk:1: the table is empty") as caught:
+        check_datadir(data.path)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_all_faults_are_told_at_once(data):
@@ -233,3 +285,19 @@ def test_perturbed_copies_are_speakers_of_their_own(data, tmp_path):
     assert check_datadir(tmp_path / "sp", lang=LANG) == []
     with pytest.raises(ConfigError, match="different ones from 0.5 to 2"):
         operations.perturb_speed(data, (1.0, 3.0), tmp_path / "x")
+
+
+def test_joined_times_stay_in_order_and_speakers_are_told_of_once(data, tmp_path):
+    times = "{0} 1 2.0 0.5 a\n{0} 1 10.0 0.5 b\n"
+    (data.path / "phones.ctm").write_text("".join(map(times.format, data.utterances)))
+    (data.path / "utt2lang").write_text("".join(f"{u} en\n" for u in data.utterances))
+    (data.path / "reco2dur").write_text("".join(f"{u} 11\n" for u in data.utterances))
+    parts = [
+        operations.write_part(data, set(data.utterances[n::2]), tmp_path / f"part{n}")
+        for n in range(2)
+    ]
+    operations.combine(parts, tmp_path / "whole")
+    for name in ("phones.ctm", "utt2lang", "reco2dur", "spk2age"):
+        whole = (tmp_path / "whole" / name).read_text()
+        assert whole == (data.path / name).read_text()
+    assert check_datadir(tmp_path / "whole", lang=LANG) == []
