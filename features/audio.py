@@ -149,13 +149,30 @@ def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
     return soxr.resample(samples, from_hz, to_hz, quality="HQ")
 
 
+def open_sound(file: BinaryIO) -> soundfile.SoundFile:
+    """The sound in an open file, from its beginning.
+
+    libsndfile reads a file of the system by itself; anything else comes through Python, which
+    takes longer and keeps other threads from theirs.
+
+    Raises:
+        soundfile.LibsndfileError: it is no audio.
+    """
+    try:
+        descriptor = file.fileno()
+    except OSError:  # bytes in memory
+        return soundfile.SoundFile(file)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return soundfile.SoundFile(descriptor, closefd=False)
+
+
 def _decode(
     file: BinaryIO, name: str, start: float, end: float | None
 ) -> tuple[np.ndarray, int]:
     """Mono samples from `start` to `end` seconds, and the rate."""
     check_whole(file, name)
     try:
-        with soundfile.SoundFile(file) as sound:
+        with open_sound(file) as sound:
             rate = sound.samplerate
             total = sound.frames
             first, last = round(start * rate), (

@@ -7,7 +7,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from features.audio import check_samples, check_whole, read_audio, resample
+from features.audio import check_samples, check_whole, open_sound, read_audio, resample
 from features.errors import AudioError, DataError
 from features.spectral import FeatureOptions
 from features.streams import FeatureStream
@@ -21,11 +21,11 @@ def _is_long(name: str, start: float, end: float | None) -> bool:
         return False
     try:
         # By its open file: libsndfile takes no name that is not UTF-8.
-        with open(name, "rb") as file:
-            info = soundfile.info(file)
+        with open(name, "rb") as file, open_sound(file) as sound:
+            duration = sound.frames / sound.samplerate
     except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError):
         return False  # `read_audio` says what is wrong with it
-    return (info.duration if end is None else end) - start > _PIECE_S
+    return (duration if end is None else end) - start > _PIECE_S
 
 
 def _mono_blocks(
@@ -81,7 +81,7 @@ def read_pieces(
     with open(name, "rb") as file:
         check_whole(file, name)
         try:
-            with soundfile.SoundFile(file) as sound:
+            with open_sound(file) as sound:
                 rate = sound.samplerate
                 changed = soxr.ResampleStream(
                     rate, rate_hz, 1, dtype="float32", quality="HQ"

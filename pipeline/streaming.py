@@ -244,13 +244,11 @@ class PhoneStream:
     def _intervals(
         self, tokens: list[Token], frames: int, seconds: float | None
     ) -> list[PhoneInterval]:
-        found = []
-        for token in tokens:
+        found, first = [], self._first
+        places = [Token(t.phone, t.start - first, t.end - first) for t in tokens]
+        confidences = self._decoder.confidences(places, self._rows)
+        for token, confidence in zip(tokens, confidences, strict=True):
             start, end = self._decoder.outputs.clock.span(token, frames, seconds)
-            place = Token(
-                token.phone, token.start - self._first, token.end - self._first
-            )
-            confidence = self._decoder.confidence(place, self._rows)
             symbol = self._decoder.phones.symbols[token.phone]
             found.append(
                 PhoneInterval(

@@ -5,7 +5,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -162,7 +162,7 @@ class Journal:
     def add(self, outcome: Outcome) -> None:
         """Adds an outcome; a kill -9 right after it does not lose it."""
         place = self._file.seek(0, os.SEEK_END)
-        self._file.write(json.dumps(asdict(outcome)).encode("ascii") + b"\n")
+        self._file.write(json.dumps(vars(outcome)).encode("ascii") + b"\n")
         self._file.flush()
         self._remember(outcome.id, place, not outcome.done)
 

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -16,6 +16,7 @@ from pipeline.datadir.times import PhoneInterval, ctm_lines, write_textgrid
 
 Format = Literal["text", "ctm", "jsonl", "textgrid"]
 Layout = Literal["stream", "files"]
+_FAULT = ("id", "source", "reason", "mend")
 _COPIED = 1 << 20  # bytes of posteriors moved at once
 
 
@@ -118,35 +119,35 @@ class Outputs:
             else:
                 path.unlink(missing_ok=True)
 
-    def complete(self, outcomes: Callable[[], Iterator[Outcome]]) -> None:
+    def complete(self, outcomes: Iterable[Outcome]) -> None:
         """Writes what is one file for all, and files of a recording that are not there yet.
 
         Args:
-            outcomes: gives all outcomes, sorted by id, each time it is called.
+            outcomes: all there are, sorted by id; gone through once.
         """
-        for form in self._files:
-            for outcome in filter(lambda o: o.done, outcomes()):
-                path = self._path(form, outcome.id)
-                if not path.exists():
-                    self._write(form, outcome, path)
-        for form in self._streams:
-            lines = (_LINES[form](o) for o in outcomes() if o.done)
-            write_lines(self._folder / STREAMS[form], lines)
-        faults = (o for o in outcomes() if not o.done)
-        names = ("id", "source", "reason", "mend")
-        write_lines(
-            self._folder / "failed.jsonl",
-            (json.dumps({n: getattr(o, n) for n in names}) + "\n" for o in faults),
-        )
+        with contextlib.ExitStack() as stack:
+            streams = {
+                form: _begin_lines(stack, self._folder / STREAMS[form])
+                for form in self._streams
+            }
+            faults = _begin_lines(stack, self._folder / "failed.jsonl")
+            for outcome in outcomes:
+                if not outcome.done:
+                    record = {name: getattr(outcome, name) for name in _FAULT}
+                    faults.write(json.dumps(record) + "\n")
+                    continue
+                for form, stream in streams.items():
+                    stream.write(_LINES[form](outcome))
+                for form in self._files:
+                    path = self._path(form, outcome.id)
+                    if not path.exists():
+                        self._write(form, outcome, path)
 
 
-def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Writes lines as they come, whole or not at all."""
-    with (
-        atomic_file(path) as temporary,
-        open(temporary, "w", encoding="utf-8") as file,
-    ):
-        file.writelines(lines)
+def _begin_lines(stack: contextlib.ExitStack, path: Path) -> IO[str]:
+    """A file for lines as they come, which is there whole when the stack ends, or not at all."""
+    temporary = stack.enter_context(atomic_file(path))
+    return stack.enter_context(open(temporary, "w", encoding="utf-8"))
 
 
 def _append(source: Path, target: IO[bytes]) -> None:

@@ -195,14 +195,16 @@ class Recognition:
     def _search(self, item: Item, window: Window, matrix: np.ndarray) -> list[Phone]:
         """The phones of a window, at the recording's frames."""
         self._decoder.outputs.check(item.id, matrix)
+        tokens = self._decoder.decode(matrix, self._settings)
+        confidences = self._decoder.confidences(tokens, matrix)
         return [
             Phone(
                 token.phone,
                 window.first + token.start,
                 window.first + token.end,
-                self._decoder.confidence(token, matrix),
+                confidence,
             )
-            for token in self._decoder.decode(matrix, self._settings)
+            for token, confidence in zip(tokens, confidences, strict=True)
         ]
 
     def _span(

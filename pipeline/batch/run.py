@@ -179,17 +179,20 @@ class Run:
         """All that is done or failed, sorted by id."""
         return (o for _, o in self._journal.outcomes(list(self._items)))
 
+    def _counted(self, outcome: Outcome) -> Outcome:
+        totals = self._totals
+        totals.done += outcome.done
+        totals.failed += not outcome.done
+        totals.audio_seconds += outcome.seconds
+        totals.phones += len(outcome.phones)
+        return outcome
+
     def _finish(self) -> None:
         """Writes the outputs, unless they are there already, and the summary."""
         order, totals = self._order, self._totals
-        for outcome in self.outcomes():
-            totals.done += outcome.done
-            totals.failed += not outcome.done
-            totals.audio_seconds += outcome.seconds
-            totals.phones += len(outcome.phones)
+        order.outputs.complete(map(self._counted, self.outcomes()))
         totals.audio_seconds = round(totals.audio_seconds, 4)
         totals.pending = totals.found - totals.done - totals.failed
-        order.outputs.complete(self.outcomes)
         if order.posteriors:
             names = (o.id for o in self.outcomes() if o.done)
             write_posteriors(order.folder, order.parts, names)

@@ -144,12 +144,28 @@ class Decoder:
         )
         return [self._split(phones.tokens, phones.score, settings) for phones in found]
 
-    def confidence(self, token: Token, log_posteriors: np.ndarray) -> float:
-        """The mean posterior of a token's phone over its frames, from 0 to 1."""
+    def confidences(
+        self, tokens: Sequence[Token], log_posteriors: np.ndarray
+    ) -> list[float]:
+        """The mean posterior of each token's phone over its frames, from 0 to 1.
+
+        Args:
+            tokens: in order, none of them over another.
+            log_posteriors: [T, S] that they are in.
+        """
+        if not tokens:
+            return []
+        lengths = np.array([token.end - token.start for token in tokens])
+        firsts = np.cumsum(lengths) - lengths
+        starts = np.array([token.start for token in tokens])
+        frames = np.arange(lengths.sum()) + np.repeat(starts - firsts, lengths)
         states = self.outputs.states
-        first = token.phone * states
-        span = log_posteriors[token.start : token.end, first : first + states]
-        return min(1.0, float(np.exp(span).sum(axis=1).mean()))
+        phones = np.repeat([token.phone * states for token in tokens], lengths)
+        columns = phones[:, None] + np.arange(states)
+        chosen = np.exp(log_posteriors[frames[:, None], columns], dtype=np.float64)
+        sums = np.add.reduceat(chosen.sum(axis=1), firsts)
+        means: list[float] = np.minimum(1.0, sums / lengths).tolist()
+        return means
 
     def intervals(
         self,
@@ -165,11 +181,12 @@ class Decoder:
             duration: of the utterance in seconds; None when it is not known.
         """
         frames, clock = len(log_posteriors), self.outputs.clock
+        confidences = self.confidences(tokens, log_posteriors)
         return [
             PhoneInterval(
                 self.phones.symbols[token.phone],
                 *clock.span(token, frames, duration),
-                self.confidence(token, log_posteriors),
+                confidence,
             )
-            for token in tokens
+            for token, confidence in zip(tokens, confidences, strict=True)
         ]

@@ -57,14 +57,17 @@ def _leave(
         How many places can be entered.
     """
     last, states, count = net.length - 1, net.states, 0
-    bound = -np.inf
+    bound = best = -np.inf
     for place in paths.alive[: paths.counts[0]]:
-        heard = frame[net.phones[place] * states + states - 1]
-        bound = max(bound, paths.scores[place, last] + heard)
+        score = paths.scores[place, last]
+        bound = max(bound, score + frame[net.phones[place] * states + states - 1])
+        best = max(best, score + net.cheapest[net.rows[place]])
     bound -= beam
     likely = np.arange(net.targets.shape[1])
-    if beam < np.inf:  # likeliest first: the rest can be passed over together
-        likely = np.argsort(-frame[::states])
+    if beam < np.inf:  # likeliest first, without those that no path can enter
+        heard = frame[::states]
+        likely = np.flatnonzero(best + heard >= bound)
+        likely = likely[np.argsort(-heard[likely])]
     for place in paths.alive[: paths.counts[0]]:
         score = paths.scores[place, last]
         if score == -np.inf or score < top - beam:

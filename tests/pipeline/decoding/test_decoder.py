@@ -73,7 +73,16 @@ def test_times_to_labels_and_back_are_off_by_less_than_half_a_frame():
 def test_confidence_adds_up_the_states_of_a_phone():
     posteriors = np.log(np.array([[0.2, 0.3, 0.5, 0, 0, 0]] * 2) + 1e-9)
     search = decoder(states=2)
-    assert search.confidence(Token(0, 0, 2), posteriors) == pytest.approx(0.5)
+    assert search.confidences([Token(0, 0, 2)], posteriors) == pytest.approx([0.5])
+
+
+def test_confidence_is_the_mean_over_the_frames_of_each_phone():
+    posteriors = np.random.default_rng(0).dirichlet(np.ones(3), 12)
+    tokens = [Token(2, 1, 4), Token(0, 4, 5), Token(1, 7, 12)]
+    expected = [posteriors[t.start : t.end, t.phone].mean() for t in tokens]
+    found = decoder().confidences(tokens, np.log(posteriors).astype(np.float32))
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert decoder().confidences([], np.log(posteriors)) == []
 
 
 def test_priors_are_divided_out():
