@@ -95,7 +95,12 @@ def test_every_configuration_is_valid(path):
     load(path, schema)
 
 
-@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, flags=re.S))
+LAYERS = (ROOT / "pipeline" / "nnet" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "code", re.findall(r"```python\n(.*?)```", README + LAYERS, flags=re.S)
+)
 def test_the_readme_runs(code, capsys):
     if code.startswith("# needs: "):
         compile(code, "README.md", "exec")

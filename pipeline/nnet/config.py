@@ -15,13 +15,18 @@ Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
-
+IMPLEMENTATIONS = ("auto", "engine", "cudnn")  # of what runs a recurrent layer
 _NOISE = {"dropout", "recurrent_dropout", "zoneout"}
-_LSTM = _NOISE | {"peepholes", "forget_gate", "forget_bias", "layer_norm", "cell_clip"}
+_WHERE = {"implementation"}
+_LSTM = (
+    _NOISE
+    | _WHERE
+    | {"peepholes", "forget_gate", "forget_bias", "layer_norm", "cell_clip"}
+)
 _CELL_OPTIONS = {
     "lstm": _LSTM,
     "lstmp": _LSTM | {"nonrecurrent", "projection_clip"},
-    "gru": _NOISE | {"reset_after", "layer_norm"},
+    "gru": _NOISE | _WHERE | {"reset_after", "layer_norm"},
     "rnn": _NOISE | {"layer_norm"},
 }
 
@@ -42,7 +47,8 @@ class LayerOptions:
         layer_norm: the layer's output is normalised over its units.
         activation: of a plain RNN or dense layer.
         options: more arguments of the layer in `pipeline.nnet.recurrent`, such as
-            `peepholes: true`, `zoneout: 0.1` or `recurrent_dropout: 0.2`.
+            `peepholes: true`, `zoneout: 0.1`, `recurrent_dropout: 0.2` or
+            `implementation: engine`.
     """
 
     __pydantic_config__ = _STRICT
@@ -56,7 +62,7 @@ class LayerOptions:
     residual: Literal["none", "add", "concat", "highway"] = "none"
     layer_norm: bool = False
     activation: Literal["tanh", "sigmoid", "relu"] = "tanh"
-    options: dict[str, bool | int | float] = field(default_factory=dict)
+    options: dict[str, bool | int | float | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.projection is not None and self.type not in ("lstmp", "gru"):
@@ -69,6 +75,15 @@ class LayerOptions:
                 raise ConfigError(
                     f"options.{name}: a layer of type {self.type} takes "
                     f"{', '.join(sorted(known))}"
+                )
+            value = self.options[name]
+            if name == "implementation" and value not in IMPLEMENTATIONS:
+                raise ConfigError(
+                    f"options.{name}: expected {', '.join(IMPLEMENTATIONS)}, got {value!r}"
+                )
+            if name != "implementation" and isinstance(value, str):
+                raise ConfigError(
+                    f"options.{name}: expected a number, true or false, got {value!r}"
                 )
         if self.options and self.type == "dense":
             raise ConfigError("a dense layer has no options; remove options")

@@ -19,6 +19,7 @@ from tensorflow.python.framework.convert_to_constants import (
 from features.errors import ConfigError
 from features.files import atomic_file, atomic_folder
 from pipeline.nnet.plain import PlainNetwork
+from pipeline.nnet.recurrent import use_implementation
 from pipeline.nnet.waveform import WaveformModel, prolonged
 
 _OPSET = 17
@@ -93,7 +94,10 @@ def write_keras(
 def write_saved_model(
     model: WaveformModel, path: Path, companions: Mapping[str, str]
 ) -> None:
-    """Writes a SavedModel; its signature takes `waveform` [B, S]."""
+    """Writes a SavedModel; its signature takes `waveform` [B, S].
+
+    Its recurrent layers are run by the engine, so that it runs on machines without cuDNN too.
+    """
     spec = tf.TensorSpec([None, None], tf.float32, name="waveform")
     serve = tf.function(
         lambda waveform: {"log_posteriors": model(waveform)}, input_signature=[spec]
@@ -101,7 +105,7 @@ def write_saved_model(
     module = tf.Module()
     module.model = model
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    with atomic_folder(path) as temporary:
+    with use_implementation("engine"), atomic_folder(path) as temporary:
         tf.saved_model.save(
             module,
             str(temporary),

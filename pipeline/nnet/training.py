@@ -200,6 +200,8 @@ class Training:
             f"{self.model.count_params()} weights; {plan.steps} steps an epoch, "
             f"{100 * plan.padding:.1f} % padding"
         )
+        runs = {b.layer.implementation for b in self.model.blocks if b.is_recurrent}
+        self._report(f"recurrent layers run on {' and '.join(sorted(runs))}")
         write_text(self._folder / "environment.txt", _environment(config.training.seed))
         keeper.resume()
         self._fit_epochs(trainer, keeper, plan, dev_plan)

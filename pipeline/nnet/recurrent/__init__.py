@@ -7,6 +7,7 @@ from pipeline.nnet.recurrent.cells import (
     LSTMPCell,
     SimpleRNNCell,
 )
+from pipeline.nnet.recurrent.implementation import use_implementation
 from pipeline.nnet.recurrent.layers import (
     GRU,
     LSTM,
@@ -28,4 +29,5 @@ __all__ = [
     "Recurrent",
     "SimpleRNN",
     "SimpleRNNCell",
+    "use_implementation",
 ]

@@ -5,6 +5,8 @@ from typing import Any, Self
 import keras
 import tensorflow as tf
 
+from features.errors import ConfigError
+from pipeline.nnet.recurrent import cudnn
 from pipeline.nnet.recurrent.cells import (
     Cell,
     GRUCell,
@@ -13,6 +15,7 @@ from pipeline.nnet.recurrent.cells import (
     SimpleRNNCell,
 )
 from pipeline.nnet.recurrent.engine import run
+from pipeline.nnet.recurrent.implementation import checked, choose, insisted
 from pipeline.nnet.recurrent.protocol import Sequences, Tensors
 from pipeline.nnet.threads import shards_for
 
@@ -39,17 +42,37 @@ class Recurrent(keras.layers.RNN):
 
     Args:
         units: cells N.
+        implementation: "engine", "cudnn", or "auto", which takes cuDNN on a CUDA device for
+            layers of which it has everything; see `Recurrent.implementation`.
         **kwargs: arguments of `keras.layers.RNN` and of the layer's cell.
+
+    Raises:
+        ConfigError: an argument is out of range, or cuDNN is asked for and lacks an option.
     """
 
     cell_class: type[Cell]
 
-    def __init__(self, units: int, **kwargs: Any) -> None:
+    def __init__(
+        self, units: int, *, implementation: str = "auto", **kwargs: Any
+    ) -> None:
         outer = {k: kwargs.pop(k) for k in _RNN_ARGUMENTS if k in kwargs}
         inner = {"dtype": outer["dtype"]} if "dtype" in outer else {}
         super().__init__(
             self.cell_class(units, name="cell", **inner, **kwargs), **outer
         )
+        self._wish = checked(implementation)
+        lacking = cudnn.lacks(self.cell)
+        if self._wish == "cudnn" and lacking:
+            raise ConfigError(
+                f"implementation: cudnn has no {lacking}; take auto or engine"
+            )
+        if choose(self._wish, self.cell).name == "cudnn":
+            self.supports_jit = False  # for models that Keras would compile by XLA
+
+    @property
+    def implementation(self) -> str:
+        """What runs the layer on this machine, "engine" or "cudnn", and the reason."""
+        return str(choose(self._wish, self.cell))
 
     def inner_loop(
         self,
@@ -58,35 +81,68 @@ class Recurrent(keras.layers.RNN):
         mask: Any,
         training: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor, Tensors]:
-        """Runs the engine: inputs [B, T, F] to last output, all outputs [B, T, N], states."""
-        cell, training = self.cell, bool(training)
+        """Runs the layer: inputs [B, T, F] to last output, all outputs [B, T, N], states."""
         if mask is not None:
             mask = tf.cast(mask, tf.bool)
             # What stands in padding may be anything, even NaN, and must meet no gradient.
             sequences = tf.where(mask[..., None], sequences, 0)
+        sequences = self.cell.drop_inputs(sequences, bool(training))
+        first = [tf.cast(state, sequences.dtype) for state in initial_state]
+        outputs, states = self._run(sequences, first, mask, bool(training))
+        if mask is not None and self.zero_output_for_mask:
+            real = tf.reverse(mask, [1]) if self.go_backwards else mask
+            outputs = tf.where(real[..., None], outputs, 0)
+        return states[0], outputs, states
+
+    def _run(
+        self, sequences: tf.Tensor, first: Tensors, mask: Any, training: bool
+    ) -> tuple[tf.Tensor, Tensors]:
+        """Outputs and last states by the implementation chosen."""
+        choice = choose(self._wish, self.cell)
+        forced = insisted(self._wish)
+        if forced and choice.name == "engine":
+            raise ConfigError(
+                f"{self.name}: implementation: cudnn cannot be had ({choice.reason}); take auto "
+                'or engine, or load and call the model within use_implementation("engine")'
+            )
+        arguments = (sequences, first, mask)
+
+        def by_engine() -> tuple[tf.Tensor, Tensors]:
+            return self._run_engine(*arguments, training)
+
+        def by_cudnn() -> tuple[tf.Tensor, Tensors]:
+            return cudnn.run(self.cell, *arguments, backwards=self.go_backwards)
+
+        if choice.name == "engine" or 0 in sequences.shape[:2]:
+            return by_engine()
+        if mask is None:
+            return by_cudnn()
+        fits = cudnn.takes(mask)
+        if forced:
+            told = f"{self.name}: cuDNN takes frames padded on the right; take implementation: auto"
+            with tf.control_dependencies([tf.debugging.Assert(fits, [told])]):
+                return by_cudnn()
+        return tf.cond(fits, by_cudnn, by_engine)
+
+    def _run_engine(
+        self, sequences: tf.Tensor, first: Tensors, mask: Any, training: bool
+    ) -> tuple[tf.Tensor, Tensors]:
+        """Outputs and last states by the engine."""
+        cell = self.cell
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
             mask = None if mask is None else tf.reverse(mask, [1])
         shape, dtype = tf.shape(sequences), sequences.dtype
-        dropped = cell.drop_inputs(sequences, training)
-        inputs, weights = cell.prepare(dropped, mask, training)
-        outputs, states = run(
+        inputs, weights = cell.prepare(sequences, mask, training)
+        holds = cell.holds(shape[0], shape[1], dtype, training)
+        constants = cell.constants(shape[0], dtype, training)
+        return run(
             cell,
-            Sequences(
-                inputs,
-                [tf.cast(state, dtype) for state in initial_state],
-                mask,
-                cell.holds(shape[0], shape[1], dtype, training),
-                cell.constants(shape[0], dtype, training),
-            ),
+            Sequences(inputs, first, mask, holds, constants),
             weights,
             keep=training,
             shards=self.shards(sequences.shape[0]),
         )
-        last = states[0]
-        if mask is not None and self.zero_output_for_mask:
-            outputs = tf.where(mask[..., None], outputs, 0)
-        return last, outputs, states
 
     def shards(self, rows: int | None) -> int:
         """Into how many loops a batch of so many rows (None: not known) is dealt."""
@@ -99,7 +155,7 @@ class Recurrent(keras.layers.RNN):
         inner = self.cell.get_config()
         for name in ("name", "dtype", "trainable"):
             inner.pop(name)
-        return {**outer, **inner}
+        return {**outer, **inner, "implementation": self._wish}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:

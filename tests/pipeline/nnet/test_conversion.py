@@ -18,10 +18,11 @@ from pipeline.nnet.artefact import (
     read_companions,
 )
 from pipeline.nnet.config import LayerOptions
-from pipeline.nnet.conversion import write_onnx, write_tflite
+from pipeline.nnet.conversion import write_onnx, write_saved_model, write_tflite
 from pipeline.nnet.network import AcousticModel
 from pipeline.nnet.plain import PlainNetwork
 from pipeline.nnet.recipe import Recipe
+from pipeline.nnet.recurrent import implementation
 from pipeline.nnet.runtime import describe
 from pipeline.nnet.waveform import WaveformModel
 
@@ -55,6 +56,19 @@ def make(name: str, *, delay: int = 0) -> AcousticModel:
     )
     layers = [vars(options) for options in STACKS[name]]
     return AcousticModel(layers, 12, 3, recipe=recipe.to_values())
+
+
+def test_a_saved_model_made_beside_a_device_runs_without_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [kind])
+    monkeypatch.setattr(implementation, "_trial", lambda mode, projected: None)
+    model = WaveformModel.around(make("blstmp"))
+    assert model.network.blocks[0].layer.implementation.startswith("cudnn")
+    write_saved_model(model, tmp_path / "m", {})
+    samples = noise(0.5)[None]
+    served = tf.saved_model.load(str(tmp_path / "m")).signatures["serving_default"]
+    outputs = served(waveform=tf.constant(samples))["log_posteriors"]
+    monkeypatch.undo()
+    np.testing.assert_allclose(outputs, model(samples), atol=LOG_SUM)
 
 
 def noise(seconds: float) -> np.ndarray:

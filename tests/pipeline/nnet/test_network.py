@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import pytest
 
+from features.errors import ConfigError
 from pipeline.nnet.config import LayerOptions, NetworkOptions
-from pipeline.nnet.network import AcousticModel, Block
+from pipeline.nnet.network import AcousticModel, Block, make_recurrent
 
 FLOAT32_SUM = 1e-5  # sums of some dozens of terms, in another order
 
@@ -130,6 +131,26 @@ def test_weights_start_as_promised(name):
                     np.testing.assert_allclose(square, np.eye(small), atol=1e-4)
                 if weight.name == "bias" and block.options.type in ("lstm", "lstmp"):
                     assert np.sum(weight.numpy() == 1.0) == block.options.cells
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("lstm", {"implementation": "gpu"}, "expected auto, engine, cudnn, got 'gpu'"),
+        ("gru", {"zoneout": "much"}, "zoneout: expected a number, true or false"),
+        ("rnn", {"implementation": "auto"}, "a layer of type rnn takes dropout"),
+        ("lstmp", {"peephole": True}, "a layer of type lstmp takes cell_clip"),
+        ("dense", {"zoneout": 0.1}, "a dense layer has no options"),
+    ],
+)
+def test_wrong_options_of_a_layer_are_told(kind, options, message):
+    with pytest.raises(ConfigError, match=message):
+        LayerOptions(type=kind, cells=4, options=options)
+
+
+def test_an_implementation_is_handed_to_the_layers():
+    options = LayerOptions(type="lstm", cells=4, options={"implementation": "engine"})
+    assert make_recurrent(options, name="x").implementation == "engine: asked for"
 
 
 FRESH = """
