@@ -61,13 +61,13 @@ class Plan:
     grammar: str | None = None
 
 
-def _load(model: str) -> "Recogniser | ExportedNetwork":
+def _load(model: str, callers: int) -> "Recogniser | ExportedNetwork":
     """A model dir's network, or an exported one without TensorFlow."""
     if is_exported(model):
         return ExportedNetwork(model)
     from pipeline.nnet.threads import one_thread_an_operation
 
-    one_thread_an_operation()
+    one_thread_an_operation(callers)
     from pipeline.nnet.recogniser import load_recogniser
 
     return load_recogniser(model)
@@ -101,16 +101,17 @@ class Recognition:
 
     Args:
         plan: what to use.
+        callers: threads of this process that will run it at a time; the plan's by default.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, callers: int | None = None) -> None:
         from pipeline.decoding.decoder import Decoder
         from pipeline.decoding.grammar import read_grammar
         from pipeline.decoding.outputs import OutputLayer
         from pipeline.decoding.settings import DecodeSettings
 
         self._plan = plan
-        self._recogniser = _load(plan.model)
+        self._recogniser = _load(plan.model, callers or plan.threads)
         recipe = self._recogniser.recipe
         layer = OutputLayer.of(recipe)
         if plan.grammar is None:
@@ -288,8 +289,11 @@ def _parted(
 
 @functools.cache
 def _known(plan: str) -> Recognition:
-    """One recogniser for all shares that a worker gets."""
-    return Recognition(Plan(**json.loads(plan)))
+    """One recogniser for all shares that a worker gets, some at a time if it has threads."""
+    from distributed import get_worker
+
+    values = Plan(**json.loads(plan))
+    return Recognition(values, callers=values.threads * get_worker().state.nthreads)
 
 
 def recognise(plan: Plan, items: Sequence[Item]) -> list[Outcome]:

@@ -8,6 +8,7 @@ _FEWEST_ROWS = (
     8  # of a batch in a loop; with fewer a second loop costs more than it brings
 )
 _FEWEST_PRODUCTS = 1 << 17  # of a recurrent matrix: 256 cells with a projection of 128
+_batches_are_dealt = True  # as TensorFlow's threads, a matter of the whole process
 
 
 def use_cores(count: int | None = None) -> None:
@@ -51,22 +52,30 @@ def use_cores_unless_set() -> None:
         return
 
 
-def one_thread_an_operation() -> None:
-    """Runs every operation in the thread that calls the network.
+def one_thread_an_operation(callers: int = 1) -> None:
+    """Gives every caller of a network one thread, which runs its operations one by one.
 
     Several callers then use several cores, each on a batch of its own, which is faster than
     all on one: the products of a recurrence are too small to share. Where TensorFlow has
     already started it stays as it is.
+
+    Args:
+        callers: threads that call networks at a time. The operations of all run in
+            TensorFlow's own threads, of which there must be as many.
     """
+    global _batches_are_dealt
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(callers)
     except RuntimeError:
         return
+    _batches_are_dealt = False
 
 
 def shards_for(rows: int | None, products: int) -> int:
     """Into how many loops a batch is dealt: one on a GPU or a single core, else two.
+
+    One as well after `one_thread_an_operation`: the cores have other batches.
 
     Args:
         rows: B where it is known.
@@ -74,7 +83,7 @@ def shards_for(rows: int | None, products: int) -> int:
     """
     threads = tf.config.threading.get_inter_op_parallelism_threads()
     cores = threads or len(os.sched_getaffinity(0))
-    if cores < 2 or tf.config.list_physical_devices("GPU"):
+    if not _batches_are_dealt or cores < 2 or tf.config.list_physical_devices("GPU"):
         return 1
     if products < _FEWEST_PRODUCTS or (rows is not None and rows < 2 * _FEWEST_ROWS):
         return 1

@@ -87,7 +87,7 @@ from concurrent.futures import ThreadPoolExecutor
 model, listed, callers = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if callers > 1:
     from pipeline.nnet.threads import one_thread_an_operation
-    one_thread_an_operation()
+    one_thread_an_operation(callers)
 from features.normalize import CmvnStats
 from pipeline.batch.discovery import discover
 from pipeline.batch.reading import Reading, groups

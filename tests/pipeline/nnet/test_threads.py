@@ -1,5 +1,8 @@
 """How TensorFlow's threads are settled."""
 
+import subprocess
+import sys
+
 import pytest
 
 from pipeline.nnet import threads
@@ -55,3 +58,23 @@ def test_a_program_that_runs_tensorflow_already_goes_on(calls, monkeypatch):
 
     monkeypatch.setattr(threads, "use_cores", refuse)
     threads.use_cores_unless_set()
+
+
+CALLERS = """
+import sys
+import tensorflow as tf
+from pipeline.nnet.threads import one_thread_an_operation, shards_for
+many = shards_for(64, 1 << 20)
+one_thread_an_operation(2)
+threading = tf.config.threading
+print(threading.get_intra_op_parallelism_threads())
+print(threading.get_inter_op_parallelism_threads())
+print(many >= shards_for(64, 1 << 20) == 1)
+"""
+
+
+def test_callers_get_a_thread_each_and_batches_stay_whole():
+    done = subprocess.run(
+        [sys.executable, "-c", CALLERS], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["1", "2", "True"]
