@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -11,12 +11,12 @@ import numpy as np
 
 from features.archive import ArchiveReader
 from features.errors import ConfigError, DataError, named
-from pipeline.config import load, save
+from pipeline.config import save
 from pipeline.datadir.tables import read_table, write_table
 from pipeline.datadir.times import read_ctm, write_ctm
 from pipeline.decoding.combination import Pool, pool
 from pipeline.decoding.rover import Voter, vote
-from pipeline.decoding.settings import DecodeSettings
+from pipeline.decoding.settings import DecodeSettings, read_settings
 from pipeline.hypotheses import read_nbest
 from pipeline.posteriors import STORED, Posteriors, Store, StoredLayer, stored
 from pipeline.stage import Stamp, note, progress, require
@@ -144,14 +144,21 @@ class _Ballot:
     null_confidence: float
     nbest_scale: float | None
 
-    def describe(self, systems: Sequence[str]) -> str:
-        """For the protocol beside an error rate."""
+    def describe(
+        self, systems: Sequence[str], members: Sequence[DecodeSettings]
+    ) -> str:
+        """For the protocol beside an error rate: also where each member's settings are from."""
+        names, chosen = list(systems), [member.chosen for member in members]
+        origin = f"; its systems {chosen[0]}"
+        if len(set(chosen)) > 1:
+            origin = ""
+            names = [f"{n} ({c})" for n, c in zip(names, chosen, strict=True)]
         nbest = (
             "" if self.nbest_scale is None else f", nbest_scale {self.nbest_scale:g}"
         )
         return (
-            f"ROVER of {_members(systems, self.shares)}, vote_weight {self.vote_weight:g}, "
-            f"null_confidence {self.null_confidence:g}{nbest}"
+            f"ROVER of {_members(names, self.shares)}, vote_weight {self.vote_weight:g}, "
+            f"null_confidence {self.null_confidence:g}{nbest}{origin}"
         )
 
 
@@ -162,7 +169,16 @@ def _said(place: str, share: float, ballot: _Ballot) -> Said:
     """What a system says of every utterance, with the weights of its votes."""
     if ballot.nbest_scale is None:
         marks = read_ctm(f"{place}/ctm")
-        return {u: [Voter(marks.get(u, []), share)] for u in read_table(f"{place}/hyp")}
+        said = {}
+        for utt, line in read_table(f"{place}/hyp").items():
+            found = marks.get(utt, [])
+            if [mark.phone for mark in found] != line.split():
+                raise DataError(
+                    f"{place}: hyp and ctm say different phones of {utt!r}; run keraldi "
+                    "decode again"
+                )
+            said[utt] = [Voter(found, share)]
+        return said
     said = {}
     for utt, several in read_nbest(Path(place) / "nbest.jsonl").items():
         scores = np.array([score for score, _ in several]) * ballot.nbest_scale
@@ -175,10 +191,11 @@ def _said(place: str, share: float, ballot: _Ballot) -> Said:
     return said
 
 
-def _common(names: Iterable[str | None]) -> str | None:
-    """What all members have in common, or else None."""
-    found = set(names)
-    return found.pop() if len(found) == 1 else None
+def _tuned_on(members: Sequence[DecodeSettings]) -> str | None:
+    """Where members were tuned: on the very set, if any was, which must be told above all."""
+    places = [m for m in members if m.tuned_on is not None]
+    places.sort(key=lambda member: not member.tuned_on_itself)
+    return places[0].tuned_on if places else None
 
 
 def _combine_votes(systems: Sequence[str], folder: Path, ballot: _Ballot) -> int:
@@ -194,12 +211,13 @@ def _combine_votes(systems: Sequence[str], folder: Path, ballot: _Ballot) -> int
         )
         for utt in progress(utterances, total=len(utterances), label="combine")
     }
-    members = [load(f"{place}/settings.yaml", DecodeSettings) for place in systems]
+    members = [read_settings(f"{place}/settings.yaml") for place in systems]
+    sets = {member.decoded for member in members}
     settings = DecodeSettings(
         search="votes",
-        decoded=_common(member.decoded for member in members),
-        tuned_on=_common(member.tuned_on for member in members),
-        posteriors=ballot.describe(systems),
+        decoded=sets.pop() if len(sets) == 1 else None,
+        tuned_on=_tuned_on(members),
+        posteriors=ballot.describe(systems, members),
     )
     for name in ("hyp", "scoring/per"):
         (folder / name).unlink(missing_ok=True)

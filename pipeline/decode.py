@@ -1,22 +1,42 @@
 """Stage decode: features and a model -> phone sequences."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from features.errors import ConfigError, named
 from pipeline.batch.crew import Crewing
-from pipeline.config import check, load, parse_yaml
+from pipeline.config import check
 from pipeline.datadir.datadir import DataDir, read_datadir
 from pipeline.datadir.lang import Lang, read_lang
 from pipeline.decoding.decoder import Decoder
 from pipeline.decoding.grammar import read_grammar
-from pipeline.decoding.settings import DecodeSettings
+from pipeline.decoding.settings import DecodeSettings, read_settings
 from pipeline.decoding.tuning import Trial
 from pipeline.hypotheses import OUTPUTS, Extras, Format, hear, replace_outputs
 from pipeline.posteriors import Source, StoredLayer, checked, find_source, stored
 from pipeline.stage import Accounting, Stamp, note, require
 from pipeline.tuning import tuned
+
+# What a search of one kind takes, and the other would not heed.
+_VITERBI = ("beam", "exact", "min_frames", "prior_scale")
+_PREFIXES = ("prefixes",)
+
+
+def _options(names: Iterable[str]) -> str:
+    return ", ".join("--" + name.replace("_", "-") for name in names)
+
+
+def _refuse_unheeded(asked: Iterable[str], *, ctc: bool) -> None:
+    """Raises ConfigError where an option was given that this model's search has no use for."""
+    unheeded = [n for n in asked if n in (_VITERBI if ctc else _PREFIXES)]
+    if unheeded:
+        model, search = ("CTC", "prefix beam") if ctc else ("framewise", "Viterbi")
+        raise ConfigError(
+            f"{_options(unheeded)}: a {model} model is searched by {search}, which does not "
+            "heed this; leave it out"
+        )
 
 
 def _choose_settings(
@@ -26,6 +46,13 @@ def _choose_settings(
     chosen = {name: value for name, value in given.items() if value is not None}
     if exact and "beam" in chosen:
         raise ConfigError("--exact: has no beam; leave out --beam or --exact")
+    if tuning and (both := chosen.keys() & {"lm_weight", "insertion_penalty"}):
+        raise ConfigError(f"--tune chooses {_options(sorted(both))}; leave out one")
+    if "greedy" in chosen and (others := [*chosen, *["exact"] * exact])[1:]:
+        others.remove("greedy")
+        raise ConfigError(
+            f"--greedy: heeds no setting; leave out {_options(others)}, or it"
+        )
     if frozen is None:
         return check(
             {**chosen, "beam": None} if exact else chosen,
@@ -35,19 +62,9 @@ def _choose_settings(
     if chosen or tuning or exact:
         options = ["tune"] * tuning + ["exact"] * exact + list(chosen)
         raise ConfigError(
-            f"--settings {frozen} freezes every setting; leave out "
-            + ", ".join("--" + name.replace("_", "-") for name in options)
+            f"--settings {frozen} freezes every setting; leave out {_options(options)}"
         )
-    absent = [
-        f.name
-        for f in fields(DecodeSettings)
-        if f.name not in (parse_yaml(frozen) or {})
-    ]
-    if absent:
-        raise ConfigError(
-            f"{frozen}: no {', '.join(absent)}; give a settings.yaml as decode --tune wrote it"
-        )
-    return load(frozen, DecodeSettings)
+    return read_settings(frozen)
 
 
 def _grammar(arpa: str | None, lang: Path) -> Path | None:
@@ -125,6 +142,7 @@ class Job:
         grammar: ARPA file; None where no model of sequences is used.
         tune: whether weight and penalty are chosen on it.
         extras: what is written beside the hypotheses.
+        asked: the settings that were given as options.
     """
 
     data: DataDir
@@ -133,10 +151,12 @@ class Job:
     grammar: Path | None
     tune: bool
     extras: Extras
+    asked: frozenset[str]
 
     def run(self, settings: DecodeSettings, folder: Path) -> Accounting:
         """Decodes into a folder."""
         layer = self.source.open(self.data, self.lang.phones)
+        _refuse_unheeded(sorted(self.asked), ctc=layer.ctc)
         grammar = None if settings.greedy else self.grammar
         decoder = Decoder(layer, read_grammar(grammar, self.lang.phones))
         settings = _told(settings, layer, grammar, self.tune)
@@ -157,6 +177,12 @@ class Job:
             note(
                 f"decode: warning: {len(found.short)} utterances are shorter than a phone may "
                 f"be, and get one phone or none: {named(found.short)}"
+            )
+        if found.fewer:
+            note(
+                f"decode: warning: {len(found.fewer)} utterances have fewer than "
+                f"{self.extras.nbest} sequences within the beam (a wider --beam, or more "
+                f"--prefixes, finds more): {named(found.fewer)}"
             )
         durations = self.data.utt2dur or {}
         replace_outputs(folder, found, settings, trials, self.extras, durations)
@@ -252,7 +278,16 @@ def decode(
     if stamp.matches(*(folder / name for name in (*OUTPUTS, *extras.names))):
         note(f"decode: {folder} is up to date")
         return
-    job = Job(read_datadir(data), read_lang(lang), source, grammar, tune, extras)
+    asked = {name for name, value in given.items() if value is not None}
+    job = Job(
+        read_datadir(data),
+        read_lang(lang),
+        source,
+        grammar,
+        tune,
+        extras,
+        frozenset(asked | ({"exact"} if exact else set())),
+    )
     stamp.clear()
     accounting = job.run(chosen, folder)
     stamp.write(*(folder / name for name in (*OUTPUTS, *extras.names)))

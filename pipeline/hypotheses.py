@@ -58,11 +58,13 @@ class Found:
         marks: phones by utterance.
         nbest: lines of `nbest.jsonl`.
         short: utterances that end before one phone could.
+        fewer: utterances with fewer sequences in `nbest` than were asked for.
     """
 
     marks: dict[str, list[PhoneInterval]] = field(default_factory=dict)
     nbest: list[str] = field(default_factory=list)
     short: list[str] = field(default_factory=list)
+    fewer: list[str] = field(default_factory=list)
 
 
 def _nbest_line(
@@ -142,6 +144,8 @@ def hear(
         if count:
             line = _nbest_line(utt, several, layer, len(matrix), length)
             found.nbest.append(line)
+            if len(several) < count:
+                found.fewer.append(utt)
         found.marks[utt] = decoder.intervals(tokens, matrix, length)
     return found
 

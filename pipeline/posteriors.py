@@ -161,9 +161,22 @@ class Store:
         return replace(layer, decoded=str(data.path))
 
     def posteriors(self, data: DataDir) -> Posteriors:
-        """Reads them."""
-        reader = self.reader()
-        return ((utt, reader[utt]) for utt in data.utterances)
+        """Reads them.
+
+        Raises:
+            DataError: an utterance has other frames than the set's features make.
+        """
+        reader, skip = self.reader(), self.layer().skip
+        for utt in data.utterances:
+            matrix = reader[utt]
+            frames = (data.utt2num_frames or {}).get(utt, len(matrix) * skip)
+            if len(matrix) != -(-frames // skip):  # a last frame may join fewer
+                raise DataError(
+                    f"{self._folder}/posteriors.scp: utterance {utt!r}: {len(matrix)} frames, "
+                    f"where {frames} of features in {data.path} make {-(-frames // skip)}; "
+                    "decode that set with --posteriors again"
+                )
+            yield utt, matrix
 
 
 def find_source(folder: str, crewing: Crewing, marks: Path) -> Source:

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Literal
 
 from features.errors import ConfigError
-from pipeline.config import load
 from pipeline.datadir.lang import Lang, read_lang
 from pipeline.datadir.lexicon import check_known
 from pipeline.datadir.times import PhoneInterval, read_ctm
-from pipeline.decoding.settings import DecodeSettings
+from pipeline.decoding.settings import read_settings
 from pipeline.scoring.alignment import Alignment
 from pipeline.scoring.boundaries import compare_times
 from pipeline.scoring.breakdown import phones_in, read_traits
@@ -50,7 +49,7 @@ def _protocol(sides: Sides, lang: Lang | None, hyp: Path, how: Alignment) -> Pro
     path = hyp.parent / "settings.yaml"
     if hyp.name != "hyp" or not path.exists():
         return Protocol(headline, why, fold, how, "unknown")
-    used = load(path, DecodeSettings)
+    used = read_settings(path)
     return Protocol(headline, why, fold, how, used.describe(), used.tuned_on_itself)
 
 

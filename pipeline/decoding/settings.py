@@ -1,10 +1,14 @@
 """How posteriors become phones: the settings that a decode dir keeps beside its hypotheses."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
+
+from features.errors import ConfigError
+from pipeline.config import load, parse_yaml
 
 Search = Literal["viterbi", "prefix beam", "greedy", "votes"]
 
@@ -75,13 +79,20 @@ class DecodeSettings:
             and os.path.realpath(self.tuned_on) == os.path.realpath(self.decoded)
         )
 
+    @property
+    def chosen(self) -> str:
+        """Where the settings come from, in words."""
+        if self.search == "greedy":
+            return "nothing to tune"
+        return f"tuned on {self.tuned_on}" if self.tuned_on else "given, not tuned"
+
     def describe(self) -> str:
         """One line for the protocol beside an error rate."""
         if self.search == "greedy":
-            return "best output of every frame, nothing to tune"
-        chosen = f"tuned on {self.tuned_on}" if self.tuned_on else "given, not tuned"
+            return f"best output of every frame, {self.chosen}"
         if self.search == "votes":
-            return f"{self.posteriors}; its systems {chosen}"
+            return f"{self.posteriors}"
+        chosen = self.chosen
         grammar = self.grammar or "no language model"
         weights = (
             f"lm_weight {self.lm_weight:g}, insertion_penalty {self.insertion_penalty:g}, "
@@ -94,3 +105,20 @@ class DecodeSettings:
             f"Viterbi, {grammar}, {weights}, prior_scale {self.prior_scale:g}, min_frames "
             f"{self.min_frames}, {beam}; {chosen}"
         )
+
+
+def read_settings(path: str | Path) -> DecodeSettings:
+    """Reads a `settings.yaml`, in which every setting must stand.
+
+    Raises:
+        ConfigError: one is missing (a default in its place would be an invention) or no
+            value of its kind.
+    """
+    found, there = load(path, DecodeSettings), parse_yaml(path) or {}
+    absent = [field.name for field in fields(DecodeSettings) if field.name not in there]
+    if absent:
+        raise ConfigError(
+            f"{path}: no {', '.join(absent)}; give a settings.yaml as keraldi decode writes it, "
+            "or decode again"
+        )
+    return found

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import DataError
-from pipeline.config import load, parse_yaml
+from pipeline.config import parse_yaml
 from pipeline.datadir.datadir import DataDir, read_datadir
 from pipeline.datadir.tables import read_lines
 from pipeline.datadir.times import PhoneInterval, read_ctm
-from pipeline.decoding.settings import DecodeSettings
+from pipeline.decoding.settings import DecodeSettings, read_settings
 from pipeline.scoring.systems import System, read_system
 
 Marks = dict[str, list[PhoneInterval]]
@@ -121,7 +121,7 @@ def read_set(folder: Path) -> ScoredSet:
         DataError: scores are missing, or a file is not of its form.
     """
     path = folder / "settings.yaml"
-    settings = load(path, DecodeSettings) if path.exists() else None
+    settings = read_settings(path) if path.exists() else None
     data, notes = _read_data(settings)
     ctm = folder / "ctm"
     if not ctm.exists():

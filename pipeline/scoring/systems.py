@@ -44,10 +44,17 @@ class System:
 
 
 def read_system(place: str | Path) -> System:
-    """The scores in a decode dir, or in a scoring folder itself."""
+    """The scores in a decode dir, or in a scoring folder itself.
+
+    Raises:
+        DataError: there are none, or they are damaged.
+    """
     folder = Path(place)
     if (folder / "scoring").is_dir():
         folder = folder / "scoring"
+    # `per` comes last when scores are made, and goes first when hypotheses are made anew.
+    if not all((folder / name).exists() for name in ("per", "scores.json")):
+        raise DataError(f"{place}: no scores of its hypotheses; run keraldi score")
     return System(str(place), read_record(folder), read_aligned(folder / "aligned"))
 
 

@@ -135,6 +135,54 @@ def test_hypotheses_vote(systems, capsys):
     assert "up to date" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("tuned_on", "told", "itself"),
+    [
+        (
+            ("dev", "test"),
+            "x/decode (tuned on dev), y/decode (tuned on test), vote_weight",
+            True,
+        ),
+        (
+            (None, "test"),
+            "x/decode (given, not tuned), y/decode (tuned on test), vote_weight",
+            True,
+        ),
+        (
+            (None, "dev"),
+            "x/decode (given, not tuned), y/decode (tuned on dev), vote_weight",
+            False,
+        ),
+        (
+            ("dev", "dev"),
+            "x/decode, y/decode, vote_weight 1, null_confidence 0; its systems tuned on dev",
+            False,
+        ),
+    ],
+)
+def test_votes_tell_where_each_system_was_tuned(systems, tuned_on, told, itself):
+    for name, place in zip("xy", tuned_on, strict=True):
+        put_hyp(name, "sil a b sil")
+        settings = DecodeSettings(tuned_on=place, decoded="test")
+        save(f"{name}/decode/settings.yaml", settings)
+    combine("x/decode", "y/decode", out="voted", how="rover")
+    settings = load("voted/settings.yaml", DecodeSettings)
+    assert f"ROVER of {told}" in settings.describe()
+    assert settings.tuned_on_itself == itself
+
+
+def test_systems_that_contradict_themselves_are_refused(systems, tmp_path):
+    for name in "xy":
+        put_hyp(name, "sil a b sil")
+    (tmp_path / "y/decode/settings.yaml").write_text("")
+    with pytest.raises(ConfigError, match="y/decode/settings.yaml: no acoustic_scale"):
+        combine("x/decode", "y/decode", out="voted", how="rover")
+    (tmp_path / "x/decode/ctm").write_text("")
+    with pytest.raises(DataError, match="x/decode: hyp and ctm say different phones"):
+        combine("x/decode", "y/decode", out="voted", how="rover")
+    assert not (tmp_path / "voted").exists()
+
+
 def put_nbest(name, *scored):
     put_hyp(name, scored[0][1])
     several = [

@@ -57,5 +57,12 @@ def test_what_cannot_be_compared_is_refused(folder, content, options, message):
 
 def test_a_dir_without_scores_is_named(folder):
     (folder / "empty").mkdir()
-    with pytest.raises(DataError, match="empty/scores.json: no such file"):
+    with pytest.raises(DataError, match="empty: no scores .*; run keraldi score"):
         compare("empty", "good")
+
+
+def test_scores_of_older_hypotheses_are_not_compared(folder):
+    # Decoding anew takes the old error rate away, and leaves the other tables.
+    (folder / "bad/scoring/per").unlink()
+    with pytest.raises(DataError, match="bad: no scores of its hypotheses"):
+        compare("good", "bad")

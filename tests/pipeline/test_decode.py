@@ -13,7 +13,7 @@ from pipeline.config import load
 from pipeline.datadir.datadir import DataDir, write_datadir
 from pipeline.datadir.lang import Lang, write_lang
 from pipeline.datadir.phones import Fold, PhoneTable
-from pipeline.datadir.tables import read_table
+from pipeline.datadir.tables import read_table, write_table
 from pipeline.datadir.times import read_ctm, read_textgrid
 from pipeline.decode import decode
 from pipeline.decoding.settings import DecodeSettings
@@ -285,6 +285,51 @@ def test_greedy_ctc_has_nothing_to_tune(ctc, capsys):
     settings = load("exp/x/decode_test/settings.yaml", DecodeSettings)
     assert settings.describe() == "best output of every frame, nothing to tune"
     assert not settings.tuned_on_itself
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"exact": True}, "--exact: a CTC model is searched by prefix beam"),
+        ({"beam": 3.0, "min_frames": 2}, "--beam, --min-frames: a CTC model"),
+    ],
+)
+def test_options_of_the_other_search_are_refused(ctc, options, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        decode("exp/x", "test", "out", lang="lang", **options)
+    assert not (tmp_path / "out/hyp").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prefixes": 4}, "--prefixes: a framewise model is searched by Viterbi"),
+        ({"tune": True, "lm_weight": 2.0}, "--tune chooses --lm-weight"),
+        ({"greedy": True, "beam": 3.0}, "--greedy: heeds no setting; leave out --beam"),
+        ({"greedy": True, "exact": True}, "--greedy: .*leave out --exact, or it"),
+    ],
+)
+def test_options_without_effect_are_refused(recogniser, options, message):
+    with pytest.raises(ConfigError, match=message):
+        decode("exp/x", "test", "out", lang="lang", **options)
+
+
+def test_fewer_sequences_than_asked_for_are_told(recogniser, capsys):
+    recogniser.posteriors["s1-u2"] = np.log(np.full((1, 3), 1 / 3, np.float32))
+    decode("exp/x", "test", "out", lang="lang", nbest=4, exact=True)
+    assert (
+        "1 utterances have fewer than 4 sequences within the beam (a wider --beam, or more "
+        "--prefixes, finds more): s1-u2"
+    ) in capsys.readouterr().err
+
+
+def test_stored_posteriors_of_other_frames_are_refused(recogniser):
+    decode("exp/x", "test", "store", lang="lang", posteriors=True)
+    frames = {utt: len(m) for utt, m in recogniser.posteriors.items()}
+    frames["s1-u2"] += 1
+    write_table("test/utt2num_frames", {u: str(n) for u, n in frames.items()})
+    with pytest.raises(DataError, match="'s1-u2': 30 frames, where 31 of features"):
+        decode("store", "test", "again", lang="lang")
 
 
 def test_ctc_is_searched_with_an_ngram_and_tuned(ctc):

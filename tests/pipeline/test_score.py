@@ -57,6 +57,13 @@ def test_the_first_line_is_the_headline_and_the_protocol_follows(folder):
     ]
 
 
+def test_settings_that_say_nothing_are_not_believed(folder):
+    (folder / "exp/decode_test/settings.yaml").write_text("")
+    with pytest.raises(ConfigError, match="settings.yaml: no acoustic_scale.*again"):
+        score("test", "exp/decode_test", lang="lang")
+    assert not (folder / "exp/decode_test/scoring/per").exists()
+
+
 def test_tables_hold_counts_and_all_policies(folder):
     score("test", "exp/decode_test", lang="lang")
     place = folder / "exp/decode_test/scoring"
