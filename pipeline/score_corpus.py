@@ -6,8 +6,9 @@ from pathlib import Path
 
 from features.errors import DataError, named
 from features.files import write_text
-from pipeline.batch.crew import Crewing
+from pipeline.batch.execution import find_items, run_plan
 from pipeline.batch.items import Item
+from pipeline.batch.options import RecognitionOptions, make_plan
 from pipeline.batch.outputs import Outputs
 from pipeline.batch.run import Order
 from pipeline.datadir.lang import Lang, read_lang
@@ -18,7 +19,6 @@ from pipeline.scoring.policies import POLICIES
 from pipeline.scoring.sides import Sides, read_sides
 from pipeline.scoring.table import score_texts
 from pipeline.stage import note, require
-from pipeline.transcribe import find_items, make_plan, processors, run_plan
 
 
 def _references(items: Sequence[Item], text: str | None) -> dict[str, tuple[str, ...]]:
@@ -131,20 +131,11 @@ def _score(
 
 def score_corpus(
     *paths: str,
-    model: str,
+    options: RecognitionOptions,
     out: str,
     lang: str | None = None,
     text: str | None = None,
-    arpa: str | None = None,
-    settings: str | None = None,
     alignment: Alignment = "jiwer",
-    posteriors: bool = False,
-    nj: int = 1,
-    scheduler: str | None = None,
-    threads: int = 0,
-    allow_pipes: bool = False,
-    max_failures: int | None = None,
-    retry_failed: bool = False,
 ) -> int:
     """Transcribes audio and scores it: error rates by file, speaker and folder.
 
@@ -153,47 +144,29 @@ def score_corpus(
 
     Args:
         paths: data dirs with `text`; with --text any audio that transcribe takes.
-        model: model dir with `final.keras`.
+        options: how audio is recognised.
         out: folder for the results.
         lang: lang dir: turns words into phones, folds them, says which are silence. Without
             it references are phones and are counted as they are.
         text: references by id, Kaldi's text, in place of those of data dirs.
-        arpa: phone n-gram; phones are equally likely when not given.
-        settings: `settings.yaml` as decode writes it; all 1 when not given.
         alignment: jiwer counts the fewest errors; sclite aligns as NIST's tool does.
-        posteriors: write log-posteriors too, as `posteriors.ark`.
-        nj: processes of this machine.
-        scheduler: address of a running dask scheduler, whose workers do the work.
-        threads: batches under way at once in a process; 0 shares out the processors.
-        allow_pipes: whether commands in wav.scp may be run.
-        max_failures: stop when more recordings than that have failed.
-        retry_failed: try again what failed before, though its file is as it was.
 
     Returns:
         0 when every recording is done and scored, 1 when not.
     """
-    crewing = Crewing(nj, scheduler)
-    plan = make_plan(
-        model,
-        out,
-        arpa=arpa,
-        settings=settings,
-        posteriors=posteriors,
-        allow_pipes=allow_pipes,
-        threads=threads or processors(crewing),
-    )
+    plan = make_plan(options, out)
     require(*(p for p in (lang, text) if p), mend="give an existing path")
     folder = Path(out)
     order = Order(
         "score-corpus",
         folder,
         Outputs(folder, ("text", "ctm", "jsonl"), "stream"),
-        posteriors=posteriors,
-        max_failures=max_failures,
-        retry_failed=retry_failed,
+        posteriors=options.posteriors,
+        max_failures=options.max_failures,
+        retry_failed=options.retry_failed,
     )
     items = find_items("score-corpus", paths)
     references = _references(items, text)
-    totals = run_plan(order, items, plan, crewing, source=" ".join(paths))
+    totals = run_plan(order, items, plan, options.crewing, source=" ".join(paths))
     unscored = _score(folder, items, references, lang, alignment)
     return 1 if totals.failed or totals.pending or unscored else 0

@@ -1,11 +1,7 @@
 """Phones of a sound that is still going on, each as soon as it is certain."""
 
-import os
-import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,110 +10,13 @@ from features.normalize import CmvnStats
 from features.streams import FeatureStream, FrontendStream, PcmStream
 from pipeline.datadir.times import PhoneInterval
 from pipeline.decoding.decoder import Decoder
+from pipeline.decoding.incremental import make_search
 from pipeline.decoding.settings import DecodeSettings
-from pipeline.decoding.tokens import Token, runs
+from pipeline.decoding.tokens import Token
 
 if TYPE_CHECKING:
     from pipeline.nnet.recipe import Recipe
     from pipeline.nnet.recogniser import Recogniser
-
-_READ = 1 << 14  # bytes taken from standard input at once, where so many wait
-
-
-class Incremental(Protocol):
-    """A search that is told of frames as they come and tells every phone once."""
-
-    def hear(self, log_posteriors: np.ndarray) -> list[Token]:
-        """The tokens that are certain with these frames [T, S]."""
-
-    def finish(self) -> list[Token]:
-        """The tokens that are still to come at the end."""
-
-
-class BestPath:
-    """Viterbi: a phone is certain when all living paths share it and the one after it."""
-
-    def __init__(self, decoder: Decoder, settings: DecodeSettings) -> None:
-        self._decoder, self._settings = decoder, settings
-        self._search = decoder.search(settings)
-        self._least = max(settings.min_frames, decoder.outputs.states)
-        self._held: list[np.ndarray] = (
-            []
-        )  # while there are fewer frames than a phone has
-
-    def hear(self, log_posteriors: np.ndarray) -> list[Token]:
-        """The tokens that are certain with these frames [T, S]."""
-        if self._search.frames < self._least:
-            self._held.append(log_posteriors)
-        scores = self._decoder.scores(log_posteriors, self._settings)
-        self._search.hear(np.ascontiguousarray(scores, np.float32))
-        return self._search.settle()
-
-    def finish(self) -> list[Token]:
-        """The tokens that are still to come at the end.
-
-        Raises:
-            DataError: every path that could end here was given up.
-        """
-        if self._search.frames < self._least:
-            return self._decoder.decode(np.concatenate(self._held), self._settings)
-        found = self._search.best()
-        if found is None:
-            raise DataError(
-                f"standard input: no path within the beam of {self._settings.width:g} ends with "
-                "a whole phone, so the last phones are not known; raise beam in --settings"
-            )
-        return found.tokens
-
-
-class BestOutputs:
-    """Greedy: a phone is certain when another output is the best."""
-
-    def __init__(self, decoder: Decoder) -> None:
-        self._outputs = decoder.outputs
-        self._frames = 0
-        self._open: Token | None = None
-
-    def _told(self, tokens: list[Token]) -> list[Token]:
-        blank = len(self._outputs.phones)
-        return [token for token in tokens if token.phone != blank]
-
-    def hear(self, log_posteriors: np.ndarray) -> list[Token]:
-        """The tokens that are certain with these frames [T, S]."""
-        labels = log_posteriors.argmax(axis=1) // self._outputs.states
-        tokens = [
-            Token(token.phone, token.start + self._frames, token.end + self._frames)
-            for token in runs(labels)
-        ]
-        self._frames += len(labels)
-        if self._open is not None and tokens:
-            if tokens[0].phone == self._open.phone:
-                tokens[0] = Token(self._open.phone, self._open.start, tokens[0].end)
-            else:
-                tokens.insert(0, self._open)
-        if tokens:
-            self._open = tokens.pop()
-        return self._told(tokens)
-
-    def finish(self) -> list[Token]:
-        """The tokens that are still to come at the end."""
-        return self._told([] if self._open is None else [self._open])
-
-
-def make_search(decoder: Decoder, settings: DecodeSettings) -> Incremental:
-    """The search that settings ask for.
-
-    Raises:
-        ConfigError: it wants to know the whole utterance.
-    """
-    if settings.greedy:
-        return BestOutputs(decoder)
-    if decoder.outputs.ctc:
-        raise ConfigError(
-            "the prefix beam of CTC finds the places of phones from the whole utterance; give "
-            "--settings with greedy: true, or leave out --stream"
-        )
-    return BestPath(decoder, settings)
 
 
 def known_stats(recipe: "Recipe", given: CmvnStats | None) -> CmvnStats | None:
@@ -258,54 +157,6 @@ class PhoneStream:
         return found
 
 
-class Interruptible:
-    """Reads until the end or an interrupt (SIGINT), which never comes amid other work.
-
-    Args:
-        descriptor: of the file to read.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._reading = self._stopped = False
-
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        self._stopped = True
-        if self._reading:
-            raise KeyboardInterrupt
-
-    def __enter__(self) -> Iterator[bytes]:
-        self._before = signal.signal(signal.SIGINT, self._stop)
-        return self._pieces()
-
-    def _pieces(self) -> Iterator[bytes]:
-        while not self._stopped:
-            try:
-                self._reading = True
-                content = os.read(self._descriptor, _READ)
-                self._reading = False
-            except KeyboardInterrupt:
-                return
-            finally:
-                self._reading = False
-            if not content:
-                return
-            yield content
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        signal.signal(signal.SIGINT, self._before)
-
-
-def line(phone: PhoneInterval) -> str:
-    """Start and end in seconds, phone, confidence."""
-    return f"{phone.start:.4f} {phone.end:.4f} {phone.phone} {phone.confidence:.3f}\n"
-
-
 def load_stream(
     model: str,
     *,
@@ -326,37 +177,3 @@ def load_stream(
     layer = OutputLayer.of(recogniser.recipe)
     decoder = Decoder(layer, read_grammar(arpa, layer.table))
     return PhoneStream(recogniser, decoder, settings, rate_hz=rate_hz, stats=stats)
-
-
-class Hearing(Protocol):
-    """What `follow` feeds: a `PhoneStream`."""
-
-    def hear(self, content: bytes) -> list[PhoneInterval]:
-        """The phones that are certain with these bytes."""
-
-    def finish(self) -> list[PhoneInterval]:
-        """The phones that are still to come at the end."""
-
-
-def follow(stream: Hearing, descriptor: int, write: Callable[[str], None]) -> int:
-    """Writes the phones of what comes from a file until it ends or SIGINT comes.
-
-    Args:
-        stream: what hears it.
-        descriptor: of the file.
-        write: takes lines as soon as they are known.
-
-    Returns:
-        How many phones there were.
-    """
-    count = 0
-
-    def tell(phones: list[PhoneInterval]) -> int:
-        if phones:
-            write("".join(map(line, phones)))
-        return len(phones)
-
-    with Interruptible(descriptor) as pieces:
-        for content in pieces:
-            count += tell(stream.hear(content))
-        return count + tell(stream.finish())

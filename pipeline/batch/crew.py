@@ -11,9 +11,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from features.errors import ConfigError, DataError
+from pipeline.batch.shares import (
+    Died,
+    Share,
+    Work,
+    after_death,
+    attempt,
+    read_mark,
+    taken,
+)
 from pipeline.stage import note
 
 if TYPE_CHECKING:
@@ -21,69 +30,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
-Work = Callable[[Sequence[T]], Sequence[R]]
 
 _AHEAD = 2  # shares under way for every thread of a worker: enough to keep it busy
 _CONNECT_S = 30
 _LEAST, _MOST = 24, 192  # items of a share
 _BYTES = 64 << 20  # of a share
-_FALSE_STARTS = 10  # deaths of a share before it began, after which workers are no good
-
-
-@dataclass(frozen=True)
-class _Died:
-    """A share whose worker died; `item` is the number of the one it was at, if known."""
-
-    item: int | None
-
-
-def attempt(
-    work: Work[T, R], items: Sequence[T], mark: str, one_by_one: bool, folder: str
-) -> Sequence[R] | _Died:
-    """Does a share in a worker, and leaves a mark that outlives the worker's death.
-
-    Dask gives a dead worker's tasks to another one. That one finds the mark, and says what
-    happened in place of dying as well.
-
-    Args:
-        work: does items.
-        items: the share.
-        mark: path of the mark; on a disk that all machines see.
-        one_by_one: whether the mark names each item in turn.
-        folder: where the stage was started; names of files are relative to it.
-    """
-    os.chdir(folder)
-    path = Path(mark)
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-    except FileExistsError:
-        return _read_mark(path)
-    results: list[R] = []
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        if not one_by_one:
-            results.extend(work(items))
-        else:
-            for number, item in enumerate(items):
-                file.seek(0)
-                file.write(f"{number}\n")
-                file.flush()
-                results.extend(work([item]))
-    path.unlink(missing_ok=True)
-    return results
-
-
-def _read_mark(path: Path) -> _Died:
-    text = path.read_text(encoding="ascii").strip()
-    return _Died(int(text) if text else None)
-
-
-@dataclass(frozen=True)
-class _Share(Generic[T]):
-    """Items that go to a worker together."""
-
-    items: Sequence[T]
-    one_by_one: bool = False
-    false_starts: int = 0
 
 
 class Crew:
@@ -190,13 +141,13 @@ class Crew:
         """
         from distributed import as_completed
 
-        waiting = (_Share(items) for items in shares)
-        again: deque[_Share[T]] = deque()
-        running: dict[Any, tuple[_Share[T], Path]] = {}
+        waiting = (Share(items) for items in shares)
+        again: deque[Share[T]] = deque()
+        running: dict[Any, tuple[Share[T], Path]] = {}
         completed = as_completed()
         while True:
             room = self.threads * _AHEAD - len(running)
-            for share in _taken(max(0, room), again, waiting):
+            for share in taken(max(0, room), again, waiting):
                 mark = self._marks / f"{next(self._numbers)}"
                 future = self._client.submit(
                     attempt,
@@ -216,8 +167,8 @@ class Crew:
             share, mark = running.pop(future.key)
             result = self._result(future, mark)
             mark.unlink(missing_ok=True)
-            if isinstance(result, _Died):
-                retries, given_up = _after_death(share, result)
+            if isinstance(result, Died):
+                retries, given_up = after_death(share, result)
                 again.extend(retries)
                 result = [lost(item) for item in given_up]
             if result:
@@ -232,34 +183,7 @@ class Crew:
             return future.result()
         if not isinstance(error, KilledWorker):
             raise error
-        return _read_mark(mark) if mark.exists() else _Died(-1)
-
-
-def _taken(
-    count: int, again: "deque[_Share[T]]", waiting: Iterator[_Share[T]]
-) -> list[_Share[T]]:
-    """Up to `count` shares: those to be done again first, then new ones."""
-    taken = [again.popleft() for _ in range(min(count, len(again)))]
-    return taken + list(itertools.islice(waiting, max(0, count - len(taken))))
-
-
-def _after_death(share: _Share[T], died: _Died) -> tuple[list[_Share[T]], Sequence[T]]:
-    """What of a share is done again, and which items are given up."""
-    if died.item == -1:
-        if share.false_starts == _FALSE_STARTS:
-            raise DataError(
-                f"workers died {_FALSE_STARTS} times before they began; look at their logs"
-            )
-        return [_Share(share.items, share.one_by_one, share.false_starts + 1)], []
-    if not share.one_by_one or died.item is None:
-        note(f"a worker died; its {len(share.items)} items are done again, one by one")
-        return [_Share(share.items, one_by_one=True)], []
-    number = died.item
-    parts = [
-        _Share(share.items[:number]),
-        _Share(share.items[number + 1 :], one_by_one=True),
-    ]
-    return [part for part in parts if part.items], [share.items[number]]
+        return read_mark(mark) if mark.exists() else Died(-1)
 
 
 @dataclass(frozen=True)

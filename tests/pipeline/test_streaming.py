@@ -17,12 +17,14 @@ from pipeline.__main__ import main
 from pipeline.datadir.times import PhoneInterval
 from pipeline.decoding.decoder import Decoder
 from pipeline.decoding.grammar import read_grammar
+from pipeline.decoding.incremental import make_search
 from pipeline.decoding.outputs import OutputLayer
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.decoding.tokens import greedy_ctc
+from pipeline.listening import follow
 from pipeline.nnet.stream import NetworkStream
 from pipeline.recogniser import Recogniser, Search
-from pipeline.streaming import PhoneStream, follow, known_stats, make_search
+from pipeline.streaming import PhoneStream, known_stats
 
 
 def pcm(seconds: float, seed: int = 0) -> np.ndarray:

@@ -10,7 +10,8 @@ import pytest
 from distributed import LocalCluster
 
 from features.errors import ConfigError, DataError
-from pipeline.batch.crew import Crew, Crewing, attempt, cut_shares
+from pipeline.batch.crew import Crew, Crewing, cut_shares
+from pipeline.batch.shares import attempt
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 

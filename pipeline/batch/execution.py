@@ -1,0 +1,110 @@
+"""A plan over recordings: found, done here or by a crew, written down."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipeline.batch.begun import Begun
+from pipeline.batch.crew import Crewing, cut_shares
+from pipeline.batch.discovery import discover
+from pipeline.batch.items import Item
+from pipeline.batch.journal import WORK, FolderLock, Outcome
+from pipeline.batch.options import model_file, model_recipe
+from pipeline.batch.recognition import Plan, Recognition, lost, recognise
+from pipeline.batch.run import Order, Run, Totals, Work
+from pipeline.config import check, save
+from pipeline.decoding.settings import DecodeSettings
+from pipeline.nnet.artefact import GRAMMAR
+from pipeline.stage import fingerprint, note
+
+
+def result_settings(plan: Plan) -> dict[str, Any]:
+    """Everything that changes a result, and that results are kept by."""
+    files = {"model": model_file(plan.model)}
+    if plan.arpa is not None:
+        files["arpa"] = Path(plan.arpa)
+    if plan.words is not None:
+        names = ("phones.txt", "lexicon.txt", "silence.txt")
+        paths = (Path(plan.words) / name for name in names)
+        files |= {path.name: path for path in paths if path.exists()}
+    return {
+        **{name: fingerprint(path) for name, path in files.items()},
+        "settings": plan.settings,
+        "posteriors": plan.posteriors is not None,
+        "allow_pipes": plan.allow_pipes,
+        "cmvn": plan.cmvn,
+    }
+
+
+def used_settings(plan: Plan, source: str) -> DecodeSettings:
+    """The search's settings with where they are used, for a reader of the results."""
+    recipe = model_recipe(plan.model)
+    ctc = recipe.objective == "ctc"
+    settings = check(plan.settings, DecodeSettings, source="settings")
+    arpa = plan.arpa if plan.grammar is None else f"{plan.model}:{GRAMMAR}"
+    return replace(
+        settings,
+        search=settings.search_of(ctc=ctc),
+        grammar=None if settings.greedy else arpa,
+        decoded=source,
+    )
+
+
+def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
+    """The work of a plan as a run wants it: in this process, or by a crew."""
+
+    def shared(items: Iterable[Item]) -> Iterator[Outcome]:
+        pending = list(items)
+        sizes = [item.state()[0] for item in pending]
+        with crewing.crew(folder / WORK / "marks") as crew:
+            shares = cut_shares(pending, sizes, workers=crew.threads)
+            for outcomes in crew.run(partial(recognise, plan), shares, lost):
+                yield from outcomes
+
+    def alone(items: Iterable[Item]) -> Iterator[Outcome]:
+        begun = Begun(folder / WORK / "begun")
+        left, pending = begun.left(), list(items)
+        suspects = [item for item in pending if item.id in left]
+        if suspects:
+            note(
+                f"an earlier run died with {len(suspects)} recordings begun; they are done first, "
+                "by a process of their own"
+            )
+            yield from shared(suspects)
+        others = (item for item in pending if item.id not in left)
+        try:
+            yield from Recognition(plan).run(begun.noting(others))
+        finally:
+            begun.clear()
+
+    return alone if crewing.alone else shared
+
+
+def find_items(stage: str, paths: Sequence[str]) -> tuple[Item, ...]:
+    """All that paths lead to, sorted by id; says what was passed over."""
+    found = discover(paths)
+    if found.passed_over:
+        note(f"{stage}: {found.passed_over} files passed over: no audio by name")
+    if found.repeated:
+        note(f"{stage}: {found.repeated} files found twice are done once")
+    return found.items
+
+
+def run_plan(
+    order: Order, items: Sequence[Item], plan: Plan, crewing: Crewing, *, source: str
+) -> Totals:
+    """Runs a plan over items, into the order's folder, with its lock.
+
+    Args:
+        order: what is asked.
+        items: all there is.
+        plan: what makes results.
+        crewing: who does the work.
+        source: what the items are, for the record of settings.
+    """
+    with FolderLock(order.folder):
+        save(order.folder / "settings.yaml", used_settings(plan, source))
+        run = Run(order, items, result_settings(plan))
+        return run(work_of(plan, crewing, order.folder))

@@ -1,0 +1,150 @@
+"""What transcribe and score-corpus are asked alike, checked, as a plan for any process."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+from cyclopts import Parameter
+
+from features.errors import ConfigError
+from pipeline.batch.crew import Crewing
+from pipeline.batch.exported import is_exported
+from pipeline.batch.journal import WORK
+from pipeline.batch.recognition import Plan
+from pipeline.config import check, load
+from pipeline.decoding.settings import DecodeSettings
+from pipeline.nnet.artefact import (
+    GRAMMAR,
+    SETTINGS,
+    parse_description,
+    read_companions,
+    read_stats,
+)
+from pipeline.nnet.recipe import Recipe, stored_network
+from pipeline.stage import require
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RecognitionOptions:
+    """How audio is recognised, by whom, and what happens to what fails.
+
+    Attributes:
+        model: model dir with `final.keras`; or a `.tflite` file of `keraldi export`, which is run
+            without TensorFlow and carries its own n-gram and settings.
+        arpa: phone n-gram; phones are equally likely when not given.
+        settings: `settings.yaml` as decode writes it; all 1 when not given.
+        posteriors: write log-posteriors too, as `posteriors.ark`.
+        cmvn: `cmvn.scp` whose statistics are used for all audio, in place of those of speakers
+            or recordings.
+        nj: processes of this machine.
+        scheduler: address of a running dask scheduler, whose workers do the work; they must
+            see the same files under the same names.
+        threads: batches under way at once in a process; 0 shares out this machine's
+            processors, and means 1 with a scheduler.
+        allow_pipes: whether commands in wav.scp may be run.
+        max_failures: stop when more recordings than that have failed.
+        retry_failed: try again what failed before, though its file is as it was.
+    """
+
+    model: str
+    arpa: str | None = None
+    settings: str | None = None
+    posteriors: bool = False
+    cmvn: str | None = None
+    nj: int = 1
+    scheduler: str | None = None
+    threads: int = 0
+    allow_pipes: bool = False
+    max_failures: int | None = None
+    retry_failed: bool = False
+
+    @property
+    def crewing(self) -> Crewing:
+        """Who does the work."""
+        return Crewing(self.nj, self.scheduler)
+
+
+def processors(crewing: Crewing) -> int:
+    """Processors for each process: all of this machine's shared out, one of another's."""
+    if crewing.scheduler is not None:
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) // crewing.nj)
+
+
+def model_file(model: str) -> Path:
+    """The file that a model is in: an exported one, or that of a model dir."""
+    return Path(model) if is_exported(model) else Path(model) / "final.keras"
+
+
+def model_recipe(model: str) -> Recipe:
+    """What a model knows, read without TensorFlow."""
+    path = model_file(model)
+    if is_exported(model):
+        return parse_description(read_companions(path), model).recipe
+    return stored_network(path)[0]
+
+
+def parse_settings(text: str, source: str) -> DecodeSettings:
+    """The settings that an exported model carries."""
+    return check(yaml.safe_load(text), DecodeSettings, source=source)
+
+
+def given_stats(model: str, cmvn: str | None) -> list[list[float]] | None:
+    """The statistics of a `cmvn.scp` added up, for a model that wants any.
+
+    Raises:
+        ConfigError: the model was trained without CMVN.
+    """
+    if cmvn is None:
+        return None
+    if is_exported(model):
+        raise ConfigError(
+            f"--cmvn: that of {model} was fixed when it was exported; leave it out, or export "
+            "again with --cmvn"
+        )
+    if model_recipe(model).frontend.cmvn == "none":
+        raise ConfigError(f"--cmvn: {model} was trained without CMVN; leave it out")
+    return read_stats(cmvn)
+
+
+def make_plan(
+    options: RecognitionOptions,
+    out: str,
+    *,
+    words: str | None = None,
+) -> Plan:
+    """Checks what was asked for before any work begins.
+
+    Raises:
+        ConfigError: a setting is wrong.
+        DataError: the model or the n-gram is not there.
+    """
+    model, settings = options.model, options.settings
+    require(model_file(model), mend="run keraldi train, or give its folder")
+    if options.arpa is not None:
+        require(options.arpa, mend="run keraldi lm")
+    if words is not None:
+        require(words, mend="give a lang dir with lexicon.txt")
+    if options.threads < 0:
+        raise ConfigError(
+            f"--threads: expected at least 1, or 0 for all, got {options.threads}"
+        )
+    carried = read_companions(Path(model)) if is_exported(model) else {}
+    if settings is None and SETTINGS in carried:
+        chosen = parse_settings(carried[SETTINGS], f"{model}:{SETTINGS}")
+    else:
+        chosen = load(settings, DecodeSettings) if settings else DecodeSettings()
+    parts = str(Path(out) / WORK / "posteriors") if options.posteriors else None
+    return Plan(
+        model,
+        options.arpa,
+        asdict(chosen),
+        parts,
+        words,
+        given_stats(model, options.cmvn),
+        options.allow_pipes,
+        options.threads or processors(options.crewing),
+        carried.get(GRAMMAR) if options.arpa is None else None,
+    )
