@@ -130,7 +130,7 @@ class TorchSide:
         torch = self.torch
         if case == "gemm":
             square = torch.randn(GEMM, GEMM)
-            return lambda: (square @ square).numpy()
+            return lambda: (square @ square).cpu().numpy()
         cell, what = case.split("-")
         kind = torch.nn.GRU if cell == "gru" else torch.nn.LSTM
         options = {"proj_size": PROJECTION} if "lstmp" in cell else {}
@@ -155,7 +155,7 @@ class TorchSide:
 
         def infer() -> np.ndarray:
             with torch.no_grad():
-                return dense(net(x)[0]).numpy()
+                return dense(net(x)[0]).cpu().numpy()
 
         return train if what == "train" else infer
 
