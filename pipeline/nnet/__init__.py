@@ -12,7 +12,7 @@ _HOMES = {
     "load_recogniser": "pipeline.nnet.recogniser",
     **{
         name: "pipeline.nnet.recurrent"
-        for name in ("SimpleRNN", "LSTM", "LSTMP", "GRU")
+        for name in ("SimpleRNN", "LSTM", "LSTMP", "GRU", "LiGRU")
     },
 }
 __all__ = sorted(_HOMES)

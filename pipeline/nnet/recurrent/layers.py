@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from features.errors import ConfigError
 from pipeline.nnet.recurrent import cudnn
+from pipeline.nnet.recurrent.arguments import check_call, options_of, refuse_unknown
 from pipeline.nnet.recurrent.cells import (
     Cell,
     GRUCell,
@@ -56,10 +57,13 @@ class Recurrent(keras.layers.RNN):
         self, units: int, *, implementation: str = "auto", **kwargs: Any
     ) -> None:
         outer = {k: kwargs.pop(k) for k in _RNN_ARGUMENTS if k in kwargs}
+        own = ["implementation", *options_of(self.cell_class, Cell)]
+        refuse_unknown(type(self).__name__, kwargs, own, _RNN_ARGUMENTS)
         inner = {"dtype": outer["dtype"]} if "dtype" in outer else {}
         super().__init__(
             self.cell_class(units, name="cell", **inner, **kwargs), **outer
         )
+        self.input_spec = keras.layers.InputSpec(ndim=3)
         self._wish = checked(implementation)
         lacking = cudnn.lacks(self.cell)
         if self._wish == "cudnn" and lacking:
@@ -70,9 +74,45 @@ class Recurrent(keras.layers.RNN):
             self.supports_jit = False  # for models that Keras would compile by XLA
 
     @property
+    def units(self) -> int:
+        """Cells N."""
+        return self.cell.units
+
+    @property
     def implementation(self) -> str:
         """What runs the layer on this machine, "engine" or "cudnn", and the reason."""
         return str(choose(self._wish, self.cell))
+
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        """Makes the weights for inputs [B, T, F]."""
+        super().build(sequences_shape, initial_state_shape)
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: sequences_shape[-1]})
+
+    def call(
+        self,
+        sequences: tf.Tensor,
+        initial_state: Any = None,
+        mask: Any = None,
+        training: bool = False,
+    ) -> Any:
+        """Applies the layer, as `keras.layers.RNN` does.
+
+        Args:
+            sequences: [B, T, F].
+            initial_state: [B, N_k] for each state, the output's first; zeros, or the
+                last of a stateful layer, when None.
+            mask: [B, T], True on real frames; None takes all.
+            training: whether anything is dropped, and the gradient is the cell's own.
+
+        Raises:
+            ConfigError: a shape does not fit, or cuDNN is asked for and cannot be had.
+        """
+        if mask is not None:
+            mask = tf.convert_to_tensor(mask)
+        sizes = self.cell.state_size
+        check_call(self.name, sequences, initial_state, mask, state_sizes=sizes)
+        sequences = tf.cast(sequences, self.compute_dtype)  # whole numbers are none yet
+        return super().call(sequences, initial_state, mask, training)
 
     def inner_loop(
         self,

@@ -6,35 +6,8 @@ import keras
 import tensorflow as tf
 
 from features.errors import ConfigError
+from pipeline.nnet.recurrent.arguments import positive, share
 from pipeline.nnet.recurrent.protocol import Frame, Tensors, Weights
-
-
-def positive(name: str, value: int) -> int:
-    """`value` if it is a whole number of at least one."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(
-            f"{name}: expected a whole number of at least 1, got {value!r}"
-        )
-    return value
-
-
-def positive_or_none(name: str, value: int | None) -> int | None:
-    """`value` if it is None or a whole number of at least one."""
-    return None if value is None else positive(name, value)
-
-
-def share(name: str, value: float) -> float:
-    """`value` if it is at least nought and less than one."""
-    if not 0.0 <= value < 1.0:
-        raise ConfigError(f"{name}: expected at least 0 and less than 1, got {value!r}")
-    return float(value)
-
-
-def bound(name: str, value: float | None) -> float | None:
-    """`value` if it is None or above nought."""
-    if value is not None and not value > 0.0:
-        raise ConfigError(f"{name}: expected None or more than 0, got {value!r}")
-    return value
 
 
 def halved(rows: tf.Tensor, count: int) -> tf.Tensor:
@@ -104,6 +77,11 @@ class Cell(keras.layers.Layer):
 
     def add_matrices(self, num_inputs: int | None) -> None:
         """Makes W and U."""
+        if num_inputs is None:
+            raise ConfigError(
+                f"{self.path or self.name}: the inputs' width is not known; give it, as in "
+                "keras.Input((None, 40))"
+            )
         self.kernel = self.add_weight(
             shape=(num_inputs, self.width),
             initializer=self.kernel_initializer,

@@ -6,7 +6,8 @@ import keras
 import tensorflow as tf
 
 from features.errors import ConfigError
-from pipeline.nnet.recurrent.cells.base import Cell, halved, positive_or_none
+from pipeline.nnet.recurrent.arguments import flag, positive_or_none
+from pipeline.nnet.recurrent.cells.base import Cell, halved
 from pipeline.nnet.recurrent.cells.normalization import (
     normalize,
     normalize_gradient,
@@ -59,8 +60,8 @@ class GRUCell(Cell):
                 "layer_norm: of a GRU it needs the reset gate after the product; "
                 "give reset_after too"
             )
-        self.layer_norm = layer_norm
-        self.reset_after = reset_after
+        self.layer_norm = flag("layer_norm", layer_norm)
+        self.reset_after = flag("reset_after", reset_after)
         self.projection = positive_or_none("projection", projection)
 
     @property

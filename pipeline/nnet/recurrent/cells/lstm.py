@@ -6,7 +6,8 @@ import keras
 import tensorflow as tf
 
 from features.errors import ConfigError
-from pipeline.nnet.recurrent.cells.base import Cell, bound, positive_or_none
+from pipeline.nnet.recurrent.arguments import bound, flag, positive_or_none
+from pipeline.nnet.recurrent.cells.base import Cell
 from pipeline.nnet.recurrent.cells.normalization import (
     normalize,
     normalize_gradient,
@@ -94,6 +95,14 @@ class LSTMPCell(Cell):
         projection_clip: float | None = None,
         **kwargs: Any,
     ) -> None:
+        flags = {
+            "peepholes": peepholes,
+            "forget_gate": forget_gate,
+            "forget_bias": forget_bias,
+            "layer_norm": layer_norm,
+        }
+        for name, value in flags.items():
+            flag(name, value)
         if forget_gate and forget_bias:
             kwargs.setdefault("bias_initializer", _ForgetBias())
         super().__init__(units, **kwargs)

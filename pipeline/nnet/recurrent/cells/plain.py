@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from features.errors import ConfigError
+from pipeline.nnet.recurrent.arguments import flag
 from pipeline.nnet.recurrent.cells.base import Cell
 from pipeline.nnet.recurrent.cells.normalization import (
     normalize,
@@ -41,7 +42,7 @@ class SimpleRNNCell(Cell):
         **kwargs: Any,
     ) -> None:
         super().__init__(units, **kwargs)
-        self.layer_norm = layer_norm
+        self.layer_norm = flag("layer_norm", layer_norm)
         if activation not in _ACTIVATIONS:
             raise ConfigError(
                 f"activation: expected {', '.join(_ACTIVATIONS)}, got {activation!r}"

@@ -1,0 +1,133 @@
+"""What layers and cells are given: numbers in range, known options, shapes that fit."""
+
+import difflib
+import inspect
+import math
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import tensorflow as tf
+
+from features.errors import ConfigError
+
+Shape = Sequence[int | None]
+
+
+def positive(name: str, value: Any) -> int:
+    """`value` if it is a whole number of at least one."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ConfigError(
+            f"{name}: expected a whole number of at least 1, got {value!r}"
+        )
+    return int(value)
+
+
+def positive_or_none(name: str, value: Any) -> int | None:
+    """`value` if it is None or a whole number of at least one."""
+    return None if value is None else positive(name, value)
+
+
+def _is_number(value: Any) -> bool:
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    return real and not math.isnan(value)
+
+
+def share(name: str, value: Any) -> float:
+    """`value` if it is at least nought and less than one."""
+    if not (_is_number(value) and 0.0 <= value < 1.0):
+        raise ConfigError(f"{name}: expected at least 0 and less than 1, got {value!r}")
+    return float(value)
+
+
+def bound(name: str, value: Any) -> float | None:
+    """`value` if it is None or above nought."""
+    if value is not None and not (_is_number(value) and value > 0.0):
+        raise ConfigError(f"{name}: expected None or more than 0, got {value!r}")
+    return value
+
+
+def flag(name: str, value: Any) -> bool:
+    """`value` if it is True or False."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name}: expected True or False, got {value!r}")
+    return value
+
+
+def options_of(kind: type, base: type) -> list[str]:
+    """Names of the keyword arguments of a class and of those it is made from, up to `base`."""
+    names = []
+    for part in kind.__mro__[: kind.__mro__.index(base) + 1]:
+        if "__init__" in vars(part):
+            parameters = inspect.signature(part).parameters.values()
+            names += [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    return names
+
+
+def refuse_unknown(
+    layer: str, given: Iterable[str], known: Sequence[str], keras: Sequence[str]
+) -> None:
+    """Refuses options that neither a layer nor `keras.layers.RNN` has.
+
+    Raises:
+        ConfigError: there is one; names those that there are.
+    """
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, [*known, *keras], n=1)
+            mend = f"did you mean {close[0]!r}?" if close else "take it out."
+            raise ConfigError(
+                f"{layer}: unknown option {name!r}; {mend} Beside those of keras.layers.RNN "
+                f"there are {', '.join(sorted(set(known)))}"
+            )
+
+
+def _fits(shape: Shape, wanted: Shape) -> bool:
+    return len(shape) == len(wanted) and all(
+        None in pair or pair[0] == pair[1] for pair in zip(shape, wanted, strict=True)
+    )
+
+
+def check_call(
+    layer: str,
+    sequences: Any,
+    initial_state: Any,
+    mask: Any,
+    *,
+    state_sizes: Sequence[int],
+) -> None:
+    """Refuses what a layer cannot run over, as far as shapes are known.
+
+    Args:
+        layer: its name.
+        sequences: to be [B, T, F].
+        initial_state: None, or one [B, N_k] for each state.
+        mask: None, or [B, T].
+        state_sizes: N_k of each state.
+
+    Raises:
+        ConfigError: something does not fit.
+    """
+    if isinstance(sequences, tf.RaggedTensor):
+        raise ConfigError(
+            f"{layer}: expected a dense tensor [B, T, F], got a ragged one; give "
+            "x.to_tensor() and mask=tf.sequence_mask(x.row_lengths())"
+        )
+    rows, frames = sequences.shape[:2]
+    if frames == 0:
+        raise ConfigError(f"{layer}: the sequences have no frames; expected at least 1")
+    if mask is not None and not _fits(mask.shape, (rows, frames)):
+        raise ConfigError(
+            f"{layer}: mask: expected [B, T] as of the inputs, {(rows, frames)}, "
+            f"got {tuple(mask.shape)}"
+        )
+    if initial_state is None:
+        return
+    listed = isinstance(initial_state, list | tuple)
+    shapes = [tuple(s.shape) for s in (initial_state if listed else [initial_state])]
+    wanted = [(rows, size) for size in state_sizes]
+    fitting = len(shapes) == len(wanted) and all(map(_fits, shapes, wanted))
+    if not fitting:
+        raise ConfigError(
+            f"{layer}: initial_state: expected a list of shapes {wanted}, got {shapes}"
+        )
