@@ -4,12 +4,18 @@ import keras
 import numpy as np
 
 from features.errors import ConfigError
+from pipeline.nnet.recurrent.cells import Cell
 from pipeline.nnet.recurrent.layers import GRU, LSTM, Recurrent, SimpleRNN
 
 
 def _minus_update(matrix: np.ndarray, units: int) -> np.ndarray:
     """Keras's update gate is one minus ours, and σ(−x) = 1 − σ(x)."""
     return np.concatenate([-matrix[..., :units], matrix[..., units:]], -1)
+
+
+def _dropped(cell: Cell) -> dict[str, float]:
+    """What Keras drops in the same way: the same units all along a sequence."""
+    return {name: getattr(cell, name) for name in ("dropout", "recurrent_dropout")}
 
 
 def _check(layer: Recurrent) -> None:
@@ -39,7 +45,7 @@ def to_keras(layer: Recurrent) -> keras.layers.RNN:
     _check(layer)
     cell, config = layer.cell, keras.layers.RNN.get_config(layer)
     config.pop("cell")
-    arguments = {**config, "units": cell.units}
+    arguments = {**config, "units": cell.units, **_dropped(cell)}
     weights = [w.numpy() for w in (cell.kernel, cell.recurrent_kernel, cell.bias)]
     if isinstance(layer, LSTM):
         theirs = keras.layers.LSTM(**arguments)
@@ -76,6 +82,9 @@ def from_keras(layer: keras.layers.RNN) -> Recurrent:
             "return_state",
             "go_backwards",
             "stateful",
+            "zero_output_for_mask",
+            "dropout",
+            "recurrent_dropout",
         )
     }
     usual = config["activation"] == "tanh" and config["use_bias"]

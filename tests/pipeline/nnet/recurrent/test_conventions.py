@@ -40,6 +40,32 @@ def seeded():
     keras.utils.set_random_seed(3)
 
 
+N, F, P, Q = 4, INPUTS, 2, 3
+PARAMETERS = {  # as the table of pipeline/nnet/README.md has them
+    "rnn": N * (F + N + 1),
+    "rnn-relu": N * (F + N + 1),
+    "rnn-norm": N * (F + N + 1) + N,
+    "1997": 3 * N * (F + N + 1),
+    "lstm": 4 * N * (F + N + 1),
+    "peepholes": 4 * N * (F + N + 1) + 3 * N,
+    "normed": 4 * N * (F + N + 1) + 10 * N,
+    "lstmp": 4 * N * (F + P + 1) + N * P,
+    "nonrecurrent": 4 * N * (F + P + 1) + N * P + N * Q,
+    "gru": 3 * N * (F + N + 1),
+    "gru-after": 3 * N * (F + N + 1) + N,
+    "gru-norm": 3 * N * (F + N + 1) + N + 6 * N,
+    "gru-projected": (2 * N + P) * (F + P + 1) + N * P,
+    "ligru": 2 * N * (F + N) + 4 * N,
+}
+
+
+@every_cell
+def test_parameters_are_as_many_as_the_table_says(cell):
+    layer = FAMILY[cell]()
+    layer.build(X.shape)
+    assert sum(w.numpy().size for w in layer.trainable_weights) == PARAMETERS[cell]
+
+
 @every_cell
 @pytest.mark.parametrize("policy", HALF)
 def test_half_precision_is_close_to_whole(cell, policy):

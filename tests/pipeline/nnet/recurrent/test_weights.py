@@ -56,6 +56,17 @@ def test_our_layer_gives_what_keras_gives(kind, options):
     np.testing.assert_allclose(ours(X), theirs(X), atol=FLOAT64)
 
 
+def test_what_is_dropped_and_returned_goes_along():
+    options = {"dropout": 0.2, "recurrent_dropout": 0.1, "zero_output_for_mask": True}
+    ours = shuffled(LSTM(4, return_sequences=True, **options))
+    theirs = to_keras(ours)
+    again = from_keras(theirs)
+    for option, value in options.items():
+        assert theirs.get_config()[option] == value
+        assert again.get_config()[option] == value
+    np.testing.assert_allclose(again(X, mask=MASK), theirs(X, mask=MASK), atol=1e-6)
+
+
 def test_what_the_other_side_lacks_is_refused():
     with pytest.raises(ConfigError, match="no such layer .projection."):
         to_keras(shuffled(LSTMP(4, projection=2)))
