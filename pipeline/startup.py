@@ -1,8 +1,17 @@
 """A quick start: what Python would do while TensorFlow is loaded, and nobody needs."""
 
 import atexit
+import contextlib
 import gc
+import importlib.abc
+import importlib.util
+import os
+import subprocess
 import sys
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import IO, cast
 
 # Allocations between collections, and collections of young objects between those of older
 # ones. Loading TensorFlow makes some million objects that stay; Python's own 700 would look
@@ -12,6 +21,52 @@ _THRESHOLDS = (50_000, 20, 100)
 
 # Keras loads these wherever they are installed, for wrappers and pictures that it offers.
 _NEEDLESS = ("sklearn", "matplotlib")
+
+
+# What TensorFlow's libraries say wherever no GPU is, before they can be told to be silent.
+_NOISE = (
+    r"^WARNING: All log messages before absl::InitializeLog|^I[0-9]+ .* cudart_stub\.cc"
+)
+
+
+@contextlib.contextmanager
+def _without_noise() -> Iterator[None]:
+    """Lets standard error through, less `_NOISE`.
+
+    Another process sorts the lines, for it outlives one that is aborted: what TensorFlow says
+    of a processor too old for it must not be lost.
+    """
+    try:
+        kept = os.dup(2)
+        command = ["grep", "-a", "-v", "-E", _NOISE]
+        sieve = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=kept)
+    except OSError:  # no standard error, or no grep
+        yield
+        return
+    with sieve, contextlib.closing(cast(IO[bytes], sieve.stdin)) as entry:
+        os.dup2(entry.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+class _QuietTensorFlow(importlib.abc.MetaPathFinder):
+    """Finds TensorFlow as others would, and hears it `_without_noise` while it is loaded."""
+
+    def find_spec(
+        self, fullname: str, _path: object, _target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The module's spec; None for all but TensorFlow."""
+        if fullname != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and (loader := spec.loader) is not None:
+            quiet = _without_noise()(loader.exec_module)
+            loader.exec_module = quiet  # type: ignore[method-assign]
+        return spec
 
 
 def start_quickly() -> None:
@@ -24,6 +79,7 @@ def start_quickly() -> None:
     for name in _NEEDLESS:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     atexit.register(gc.freeze)
+    sys.meta_path.insert(0, _QuietTensorFlow())
 
 
 def dask_setup(_worker: object) -> None:
