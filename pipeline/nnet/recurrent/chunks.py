@@ -1,8 +1,8 @@
-"""Time in chunks: as many frames as fit the cache, all chunks of one length.
+"""Time in chunks: as many frames as the products over them like best, all of one length.
 
 Equal chunks need one graph where a shorter last one would need a second, and their length
-is known to XLA wherever T is. The last is filled up with fewer than T / `CHUNK` frames of
-zeros, which no loop over frames visits.
+is known to XLA wherever T and B are. The last is filled up with zeros, fewer frames than
+there are chunks, which no loop over frames visits.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,10 @@ from typing import Any, NamedTuple, Self
 
 import tensorflow as tf
 
-CHUNK = 32  # frames at most; 25 to 64 are alike, 100 a third slower: products leave the cache
+# Columns of a chunk at most: frames times rows of the batch. Weights' gradients are products
+# along them, and the kernel behind TensorFlow's product (AVX2) is a third slower at 290 to 400
+# columns, and beyond 544, than at 200 to 272.
+COLUMNS = 272
 
 
 class Chunks(NamedTuple):
@@ -27,22 +30,30 @@ class Chunks(NamedTuple):
     size: Any
 
     @classmethod
-    def of(cls, length: Any) -> Self:
-        """Chunks for `length` frames, at least one."""
-        count = (length - 1) // CHUNK + 1
+    def of(cls, length: Any, batch: Any) -> Self:
+        """Chunks for `length` frames of `batch` rows, at least one of each."""
+        most = COLUMNS // batch
+        most = max(most, 1) if isinstance(most, int) else tf.maximum(most, 1)
+        count = (length - 1) // most + 1
         return cls(length, count, (length - 1) // count + 1)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is known that no chunk is filled up."""
+        filled = self.count * self.size - self.length
+        return isinstance(filled, int) and filled == 0
 
     def cut(self, frames: tf.Tensor) -> tf.Tensor:
         """[T, B, F] to the rows of every chunk, [count, size * B, F]."""
-        filled = self.count * self.size - self.length
-        if not (isinstance(filled, int) and filled == 0):
+        if not self.whole:
+            filled = self.count * self.size - self.length
             frames = tf.pad(frames, [[0, filled], [0, 0], [0, 0]])
         width = frames.shape[-1]
         return tf.reshape(frames, [self.count, -1, width])
 
     def frames_in(self, number: Any) -> Any:
         """How many of chunk `number`'s frames are real."""
-        if isinstance(self.length, int) and self.count * self.size == self.length:
+        if self.whole:
             return self.size
         return tf.minimum(self.size, self.length - number * self.size)
 

@@ -84,8 +84,11 @@ def _run_shard(
 ) -> tuple[tf.Tensor, Tensors]:
     """Runs all rows in one loop; see `run`."""
     frames = tf.transpose(sequences.inputs, [1, 0, 2])  # [T, B, F]
-    length = tf.shape(frames)[0] if frames.shape[0] is None else frames.shape[0]
-    chunks = Chunks.of(length)
+    length, batch = (
+        tf.shape(frames)[axis] if frames.shape[axis] is None else frames.shape[axis]
+        for axis in (0, 1)
+    )
+    chunks = Chunks.of(length, batch)
     first = [tf.transpose(state) for state in sequences.first]
     constants = [tf.transpose(constant) for constant in sequences.constants]
     blend = Blend(sequences, len(first))

@@ -142,18 +142,20 @@ def _back_one(
 
 
 def _chunk_gradients(
-    this: Pass, number: Any, dz: tf.Tensor, more: Tensors
+    this: Pass, number: Any, turned: Any, dz: tf.Tensor, more: Tensors
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Of a chunk's rows [size * B, F], and of the weights, from its columns."""
+    """Of a chunk's rows [size * B, F], and of the weights, from its columns.
+
+    `turned` is the kernel [F, G]: a product with a matrix that must be turned is slower.
+    """
     kernel, bias, _ = this.weights
-    given = []
-    d_rows = tf.transpose(dz)
+    given, d_columns = [], dz
     if kernel is not None:
-        d_rows = tf.matmul(dz, kernel, transpose_a=True)
+        d_columns = turned @ dz
         given.append(dz @ at(this.rows, number))
     if bias is not None:
         given.append(tf.reduce_sum(dz, 1, keepdims=True))
-    return d_rows, [*given, *this.cell.weight_gradients(dz, more)]
+    return tf.transpose(d_columns), [*given, *this.cell.weight_gradients(dz, more)]
 
 
 def backward(
@@ -171,6 +173,8 @@ def backward(
     given = [w for w in this.weights[:2] if w is not None]
     sums = tuple(tf.zeros_like(w) for w in (*given, *this.weights.recurrent))
     turned = [tf.transpose(weight) for weight in this.weights.recurrent]
+    kernel = this.weights.kernel
+    turned_kernel = None if kernel is None else tf.transpose(kernel)
     sizes = [this.width, *cell.more_sizes]
     d_rows = tf.TensorArray(
         d_outputs.dtype, size=chunks.count, element_shape=this.rows.shape[1:]
@@ -195,7 +199,7 @@ def backward(
             maximum_iterations=chunks.size,
         )
         dz, *more = [_columns(array.stack()) for array in arrays]
-        of_rows, of_weights = _chunk_gradients(this, number, dz, more)
+        of_rows, of_weights = _chunk_gradients(this, number, turned_kernel, dz, more)
         sums = tuple(s + g for s, g in zip(sums, of_weights, strict=True))
         return states, sums, d_rows.write(number, of_rows)
 

@@ -3,6 +3,7 @@
 from typing import Any, Self
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from features.errors import ConfigError
@@ -12,8 +13,9 @@ from pipeline.nnet.recurrent.protocol import Frame, Tensors, Weights
 
 def halved(rows: tf.Tensor, count: int) -> tf.Tensor:
     """The first `count` rows halved: σ(x) = (1 + tanh(x / 2)) / 2."""
-    halves, rest = rows[:count], rows[count:]
-    return tf.concat([0.5 * halves, rest], 0)
+    scale = np.where(np.arange(rows.shape[0]) < count, 0.5, 1.0)
+    column = scale.reshape(-1, *[1] * (rows.shape.rank - 1))
+    return rows * tf.constant(column, rows.dtype)
 
 
 class Cell(keras.layers.Layer):

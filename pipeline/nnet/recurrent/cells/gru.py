@@ -112,7 +112,7 @@ class GRUCell(Cell):
         if self.reset_after:
             parts = [recurrent, self.vector(self.recurrent_bias)]
         else:
-            parts = [recurrent[: self.sigmoids], recurrent[self.sigmoids :]]
+            parts = tf.split(recurrent, [self.sigmoids, self.units])
         if self.projection is not None:
             parts.append(tf.transpose(tf.convert_to_tensor(self.projection_kernel)))
         if self.layer_norm:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from features.errors import ConfigError
 from pipeline.nnet.recurrent.arguments import bound, flag, positive_or_none
-from pipeline.nnet.recurrent.cells.base import Cell
+from pipeline.nnet.recurrent.cells.base import Cell, halved
 from pipeline.nnet.recurrent.cells.normalization import (
     normalize,
     normalize_gradient,
@@ -168,10 +168,7 @@ class LSTMPCell(Cell):
 
     def arrange(self, rows: tf.Tensor) -> tf.Tensor:
         """Ordered, the sigmoids' halved: σ(x) = (1 + tanh(x / 2)) / 2, one tanh for all."""
-        halves, rest = tf.split(
-            self._order(rows), [self.width - self.units, self.units]
-        )
-        return tf.concat([0.5 * halves, rest], 0)
+        return halved(self._order(rows), self.width - self.units)
 
     def recurrent_columns(self) -> list[tf.Tensor]:
         """The parts that there are, in the order of `_Parts`."""

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.nnet.recurrent import GRU, LSTM, LSTMP, LiGRU, SimpleRNN
-from pipeline.nnet.recurrent.chunks import CHUNK
+from pipeline.nnet.recurrent import GRU, LSTM, LSTMP, LiGRU, SimpleRNN, chunks
 
 FLOAT32 = 1e-5
 HALF = {"mixed_float16": 0.03, "mixed_bfloat16": 0.1}  # 11 and 8 bits of mantissa, sums
@@ -198,8 +197,10 @@ def test_a_saved_model_holds_the_family(whole_family, tmp_path):
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstmp", "gru"])
-def test_xla_takes_a_length_that_the_graph_does_not_know(cell):
-    frames = CHUNK + 13  # two chunks, the second filled up
+@pytest.mark.parametrize("rows", [None, ROWS])
+def test_xla_takes_a_shape_that_the_graph_does_not_know(cell, rows, monkeypatch):
+    monkeypatch.setattr(chunks, "COLUMNS", 30 * ROWS)
+    frames = 45  # two chunks, the second filled up
     layer = FAMILY[cell](return_sequences=True)
     layer.build(X.shape)
     x = np.random.default_rng(1).normal(size=(ROWS, frames, INPUTS))
@@ -213,7 +214,7 @@ def test_xla_takes_a_length_that_the_graph_does_not_know(cell):
         weights = [w.value for w in layer.trainable_variables]
         return [outputs, *tape.gradient(loss, [x, *weights])]
 
-    signature = [tf.TensorSpec([ROWS, None, INPUTS], tf.float32)]
+    signature = [tf.TensorSpec([rows, None, INPUTS], tf.float32)]
     compiled = tf.function(figures, input_signature=signature, jit_compile=True)
     for a, b in zip(compiled(x), figures(tf.constant(x)), strict=True):
         np.testing.assert_allclose(a, b, atol=10 * FLOAT32)  # sums of 45 frames
