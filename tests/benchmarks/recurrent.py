@@ -1,13 +1,16 @@
 """How fast and how large the recurrent layers are, beside Keras's and PyTorch's.
 
-    python tests/benchmarks/recurrent.py [--json FILE] [--repeats 7]
+    python tests/benchmarks/recurrent.py [--json FILE] [--repeats 7] [--parts torch keras ...]
 
 Each side is a process of its own with the threads that suit it best; the sides take turns.
 A figure is the median of `--repeats` turns; a ratio is of throughputs, ours over theirs.
+Keras runs twice: as TensorFlow comes, and with oneDNN's products, which our side has
+(`pipeline.nnet` asks for them). What `--parts` leaves out stays in FILE as it was.
 PyTorch is needed here only: pip install 'keraldi[bench]'.
 """
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -17,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -31,6 +35,7 @@ CORES = len(os.sched_getaffinity(0))
 DESIGN_FLOATS = 4 * CELLS + CELLS + 2 * PROJECTION
 
 Step = Callable[[], object]
+Results = tuple[dict[str, float], dict[str, object]]  # figures, and their spread
 
 
 def batch(frames: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,6 +55,8 @@ class KerasSide:
 
     def __init__(self, ours: bool) -> None:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        if ours:
+            importlib.import_module("pipeline.nnet")  # before TensorFlow is imported
         import keras
         import tensorflow as tf
 
@@ -62,7 +69,8 @@ class KerasSide:
         layers = recurrent if ours else keras.layers
         self.makers = {
             "lstm": lambda: layers.LSTM(CELLS, return_sequences=True),
-            "gru": lambda: layers.GRU(CELLS, return_sequences=True),
+            # The equation of Keras's and PyTorch's.
+            "gru": lambda: layers.GRU(CELLS, return_sequences=True, reset_after=True),
         }
         if ours:
             self.makers["lstmp"] = lambda: recurrent.LSTMP(
@@ -165,13 +173,13 @@ def work(side: str) -> None:
     sides = {
         "ours": lambda: KerasSide(True),
         "keras": lambda: KerasSide(False),
+        "keras-onednn": lambda: KerasSide(False),
         "torch": TorchSide,
     }
     runner, steps = sides[side](), {}
     for line in sys.stdin:
         case = line.strip()
         if case not in steps:
-            steps.clear()
             steps[case] = runner.step(case)
             steps[case]()
             steps[case]()
@@ -184,8 +192,10 @@ class Side:
     """A side as the driver sees it."""
 
     def __init__(self, name: str) -> None:
+        onednn = {"TF_ENABLE_ONEDNN_OPTS": "1"} if name == "keras-onednn" else {}
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--side", name],
+            env={**os.environ, **onednn},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -256,79 +266,115 @@ def peak(frames: int) -> int:
     return int(line.split()[1])
 
 
-def compare(repeats: int) -> dict[str, object]:
-    """All figures."""
-    ours, torch, keras = Side("ours"), Side("torch"), Side("keras")
-    against = {
-        "lstmp_train_vs_torch": (torch, "lstmp-train"),
-        "lstmp_infer_vs_torch": (torch, "lstmp-infer"),
-        "blstmp_train_vs_torch": (torch, "blstmp-train"),
-        "lstm_train_vs_torch": (torch, "lstm-train"),
-        "gru_train_vs_torch": (torch, "gru-train"),
-        "lstm_train_vs_keras": (keras, "lstm-train"),
-        "gru_train_vs_keras": (keras, "gru-train"),
-    }
-    figures: dict[str, object] = {}
-    spread: dict[str, object] = {}
-    for key, (side, case) in against.items():
-        mine, theirs = measure([(ours, case), (side, case)], repeats)
-        figures[key] = theirs["median"] / mine["median"]
-        spread[key] = {"ours_s": mine, "theirs_s": theirs}
-        print(f"{key:28} {figures[key]:.2f}", flush=True)
+def against(side: str, cases: dict[str, str], repeats: int) -> Results:
+    """Ratios of our throughput to another side's."""
+    ours, theirs = Side("ours"), Side(side)
+    figures, spread = {}, {}
+    for key, case in cases.items():
+        our_seconds, their_seconds = measure([(ours, case), (theirs, case)], repeats)
+        figures[key] = their_seconds["median"] / our_seconds["median"]
+        spread[key] = {"ours_s": our_seconds, "theirs_s": their_seconds}
+    return figures, spread
 
+
+def against_torch(repeats: int) -> Results:
+    """Beside PyTorch."""
+    cases = {
+        "lstmp_train_vs_torch": "lstmp-train",
+        "lstmp_infer_vs_torch": "lstmp-infer",
+        "blstmp_train_vs_torch": "blstmp-train",
+        "lstm_train_vs_torch": "lstm-train",
+        "gru_train_vs_torch": "gru-train",
+    }
+    return against("torch", cases, repeats)
+
+
+def against_keras(repeats: int) -> Results:
+    """Beside Keras as TensorFlow comes."""
+    cases = {f"{cell}_train_vs_keras": f"{cell}-train" for cell in ("lstm", "gru")}
+    return against("keras", cases, repeats)
+
+
+def against_keras_with_onednn(repeats: int) -> Results:
+    """Beside Keras with the setting that our side has."""
+    cases = {
+        f"{cell}_train_vs_keras_onednn": f"{cell}-train" for cell in ("lstm", "gru")
+    }
+    return against("keras-onednn", cases, repeats)
+
+
+def of_gemm(repeats: int) -> Results:
+    """The share of the speed of a large product, whoever of the three multiplies fastest."""
+    ours, torch, keras = Side("ours"), Side("torch"), Side("keras")
     step, *products = measure(
         [(ours, "lstmp-train"), (ours, "gemm"), (torch, "gemm"), (keras, "gemm")],
         repeats,
     )
-    fastest = min(product["median"] for product in products)
-    gemm = 2.0 * GEMM**3 / fastest
-    figures["lstmp_train_of_gemm"] = useful_flops() / step["median"] / gemm
-    spread["lstmp_train_of_gemm"] = {"step_s": step, "products_s": products}
-    figures["gemm_gflops"] = gemm / 1e9
+    gemm = 2.0 * GEMM**3 / min(product["median"] for product in products)
+    share = useful_flops() / step["median"] / gemm
+    figures = {"lstmp_train_of_gemm": share, "gemm_gflops": gemm / 1e9}
+    return figures, {"lstmp_train_of_gemm": {"step_s": step, "products_s": products}}
 
-    short, full, padded = measure(
-        [
-            (ours, "lstmp-train-long"),
-            (ours, "lstmp-train"),
-            (ours, "lstmp-train-padded"),
-        ],
-        repeats,
-    )
-    figures["frame_cost_1000_over_100"] = (
-        short["median"] / full["median"] * FRAMES / LONG
-    )
+
+def of_lengths(repeats: int) -> Results:
+    """The cost of a frame in long and in padded sequences."""
+    ours = Side("ours")
+    cases = ("lstmp-train-long", "lstmp-train", "lstmp-train-padded")
+    long, full, padded = measure([(ours, case) for case in cases], repeats)
     real = lengths().sum() / (BATCH * FRAMES)
-    figures["variable_length_overhead"] = padded["median"] / full["median"] / real
-    spread["lengths"] = {"long_s": short, "full_s": full, "padded_s": padded}
+    figures = {
+        "frame_cost_1000_over_100": long["median"] / full["median"] * FRAMES / LONG,
+        "variable_length_overhead": padded["median"] / full["median"] / real,
+    }
+    return figures, {"lengths": {"long_s": long, "full_s": full, "padded_s": padded}}
 
+
+def of_memory(_: int) -> Results:
+    """What training keeps of a frame."""
     more, fewer = 800, 400
-    floats = (peak(more) - peak(fewer)) / (more - fewer) / LAYERS / BATCH
-    figures["memory_bytes_per_frame"] = floats
-    figures["memory_bytes_by_design"] = 4 * DESIGN_FLOATS
-    figures["memory_over_design"] = floats / (4 * DESIGN_FLOATS)
-    return {"figures": figures, "spread": spread}
+    kept = (peak(more) - peak(fewer)) / (more - fewer) / LAYERS / BATCH
+    figures = {
+        "memory_bytes_per_frame": kept,
+        "memory_bytes_by_design": 4.0 * DESIGN_FLOATS,
+        "memory_over_design": kept / (4 * DESIGN_FLOATS),
+    }
+    return figures, {}
+
+
+PARTS = {
+    "torch": against_torch,
+    "keras": against_keras,
+    "keras-onednn": against_keras_with_onednn,
+    "gemm": of_gemm,
+    "lengths": of_lengths,
+    "memory": of_memory,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json")
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--side", choices=["ours", "torch", "keras"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=[*PARTS])
+    parser.add_argument("--side")
     parser.add_argument("--memory", type=int)
     options = parser.parse_args()
     if options.side:
         return work(options.side)
     if options.memory:
         return memory()
-    results = compare(options.repeats)
+    path = Path(options.json) if options.json else None
+    results = json.loads(path.read_text("utf-8")) if path and path.exists() else {}
+    results.setdefault("spread", {})
     results["machine"] = f"{platform.processor() or platform.machine()}, {CORES} cores"
-    results |= results.pop("figures")
-    for key, value in results.items():
-        if isinstance(value, float):
-            print(f"{key:28} {value:.3f}")
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as stream:
-            json.dump(results, stream, indent=1)
+    for part in options.parts:
+        figures, spread = PARTS[part](options.repeats)
+        results |= figures
+        results["spread"] |= spread
+        for key, value in figures.items():
+            print(f"{key:28} {value:.3f}", flush=True)
+        if path:
+            path.write_text(json.dumps(results, indent=1), "utf-8")
 
 
 if __name__ == "__main__":
