@@ -46,7 +46,9 @@ def perplexity(
         except DataError as error:
             raise DataError(f"{arpa} on {folder}/text: {error}") from None
     table = Table(box=SIMPLE, title=f"{model.order}-gram {arpa}")
-    table.add_column("set")
+    table.add_column(
+        "set", overflow="fold"
+    )  # a path is shown whole, if on several lines
     for heading in ("sentences", "tokens", "log10 probability", "perplexity"):
         table.add_column(heading, justify="right")
     for folder, found in rows:

@@ -103,6 +103,11 @@ class _Posteriors:
             raise DataError(
                 f"{found.folder}: no posteriors.scp and no features; decode with --posteriors"
             )
+        if not (self.model.path / "final.keras").exists():
+            raise DataError(
+                f"{found.folder}: no posteriors.scp, and no model in {self.model.path}; decode "
+                "with --posteriors"
+            )
         some = restrict(found.data, set(utterances))
         layer = self._network.open(some, read_phones(self.model.path / "phones.txt"))
         return layer, dict(self._network.posteriors(some))

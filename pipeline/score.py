@@ -174,7 +174,7 @@ def score(
     if source.is_dir() and utt2spk is not None:
         raise ConfigError("--utt2spk goes with a text file; a data dir has its own")
     hyp = place / "hyp" if place.is_dir() else place
-    require(hyp, mend="run keraldi decode")
+    require(hyp, mend="run keraldi decode, or give a file of text, CTM or TRN")
     folder = Path(out) if out else hyp.parent / "scoring"
     tables = ("phones.txt", "fold.map", "lexicon.txt", "silence.txt", "classes.txt")
     inputs = [hyp, hyp.parent / "settings.yaml"]

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from features.errors import ConfigError, DataError
-from pipeline.datadir.datadir import DataDir, write_datadir
+from pipeline.datadir.datadir import DataDir, read_datadir, write_datadir
 from pipeline.datadir.lang import Lang, write_lang
 from pipeline.datadir.phones import Fold, PhoneTable
 from pipeline.lm import lm
@@ -34,6 +34,15 @@ def test_every_set_has_its_perplexity(corpus, capsys):
     assert train[1:] == ["2", "5", f"{log10:.4f}", f"{10 ** (-log10 / 5):.4f}"]
     log10 = 3 * math.log10(2 / 8) + math.log10(3 / 8)
     assert dev[1:] == ["1", "4", f"{log10:.4f}", f"{10 ** (-log10 / 4):.4f}"]
+
+
+def test_a_long_path_is_shown_whole(corpus, capsys):
+    lm("train", "lm.arpa", lang="lang", order=1)
+    place = corpus / ("long" * 20) / "set"
+    write_datadir(read_datadir("dev"), place)
+    perplexity("lm.arpa", str(place), lang="lang")
+    rows = capsys.readouterr().out.splitlines()
+    assert str(place) in "".join(row[2:].split(" ")[0] for row in rows)
 
 
 def test_what_is_missing_is_said(corpus):

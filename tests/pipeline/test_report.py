@@ -154,6 +154,16 @@ def test_what_is_gone_is_noted_and_the_page_still_made(corpus):
     assert "decode_test/ctm: no such file" in notes
 
 
+def test_votes_have_no_posteriorgrams_and_that_is_noted(corpus):
+    """Features are there, but neither a model nor stored posteriors."""
+    Path("exp/net/decode_test/posteriors.scp").unlink()
+    utterances = Path("data/test/utt2spk").read_text().split()[::2]
+    rows = [f"{utt} feats.ark:9\n" for utt in utterances]
+    Path("data/test/feats.scp").write_text("".join(rows))
+    notes = "\n".join(made("exp/net")["sets"][0]["notes"])
+    assert "no posteriors.scp, and no model in exp/net; decode with" in notes
+
+
 def test_a_data_dir_that_is_gone_is_noted(corpus):
     shutil.rmtree("data")
     page = made("exp/net")

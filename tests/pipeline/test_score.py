@@ -174,7 +174,11 @@ def test_bad_input_is_named(folder, name, content, message):
     "arguments, options, message",
     [
         (("test", "nowhere"), {}, "nowhere: no such file"),
-        (("test", "exp"), {}, "exp/hyp: no such file.*keraldi decode"),
+        (
+            ("test", "exp"),
+            {},
+            "exp/hyp: no such file.*keraldi decode, or give a file of text",
+        ),
         (("test", "exp/decode_test"), {"utt2spk": "x"}, "goes with a text file"),
     ],
 )
