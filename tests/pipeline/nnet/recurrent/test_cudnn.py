@@ -242,11 +242,20 @@ def test_other_masks_and_no_frames_fall_back(machine, cell):
 @pytest.mark.parametrize("mask", [MASK, HOLES], ids=["padded", "holes"])
 def test_a_graph_chooses_by_the_mask_it_is_run_on(machine, mask):
     layer = shuffled(FAMILY["lstmp"])
-    graph = tf.function(lambda mask: layer(X.astype("float32"), mask=mask))
+    x = tf.constant(X, tf.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, FRAMES], tf.bool)])
+    def graph(mask):
+        with tf.GradientTape() as tape:
+            outputs, *states = layer(x, mask=mask, training=True)
+            loss = tf.reduce_sum(tf.sin(outputs))
+        weights = [weight.value for weight in layer.trainable_variables]
+        return [outputs, *states, *tape.gradient(loss, weights)]
+
     with use_implementation("engine"):
-        expected = layer(X.astype("float32"), mask=mask)
+        expected = graph.python_function(tf.constant(mask))
     for ours, theirs in zip(expected, graph(tf.constant(mask)), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=AGREE)
+        np.testing.assert_allclose(ours, theirs, atol=AGREE, rtol=AGREE)
 
 
 def test_xla_gets_the_engine(emulator):
@@ -264,23 +273,40 @@ def test_xla_gets_the_engine(emulator):
     assert seen == ["engine: XLA compiles this graph and cannot call cuDNN"]
 
 
+def nodes(graph):
+    """A node of every kind in a graph and in the branches that it chooses from."""
+    kinds = {node.type: node for node in graph.get_operations()}
+    for name in ("then_branch", "else_branch"):
+        for node in graph.get_operations():
+            if node.type in ("If", "StatelessIf"):
+                branch = graph._get_function(node.get_attr(name).name)
+                kinds |= nodes(branch.graph)
+    return kinds
+
+
 @pytest.mark.parametrize("cell", FAMILY)
-def test_the_operation_itself_takes_what_it_is_given(monkeypatch, cell):
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_operation_itself_takes_what_it_is_given(monkeypatch, cell, masked):
     """The graph that a device would run, with its gradient, as TensorFlow checks it."""
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [kind])
     monkeypatch.setattr(implementation, "_trial", lambda mode, projected: None)
     layer = shuffled(FAMILY[cell])
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, INPUTS], tf.float32)])
-    def graph(x):
+    signature = [
+        tf.TensorSpec([None, None, INPUTS], tf.float32),
+        tf.TensorSpec([None, None], tf.bool),
+    ]
+
+    @tf.function(input_signature=signature[: 1 + masked])
+    def graph(x, mask=None):
         with tf.GradientTape() as tape:
-            outputs, *states = layer(x)
+            outputs, *states = layer(x, mask=mask)
             loss = tf.reduce_sum(outputs) + tf.reduce_sum(states[-1])
         weights = [weight.value for weight in layer.trainable_variables]
         return [outputs, *states, *tape.gradient(loss, weights)]
 
     traced = graph.get_concrete_function()
-    kinds = {node.type: node for node in traced.graph.get_operations()}
+    kinds = nodes(traced.graph)
     width = layer.cell.output_size
     for kind in ("CudnnRNNV3", "CudnnRNNBackpropV3"):
         assert kinds[kind].get_attr("num_proj") == (width if cell == "lstmp" else 0)
