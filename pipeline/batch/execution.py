@@ -19,6 +19,8 @@ from pipeline.decoding.settings import DecodeSettings
 from pipeline.nnet.artefact import GRAMMAR
 from pipeline.stage import fingerprint, note
 
+_BYTES_A_SECOND = 32_000  # of 16 kHz and 16 bits: to compare segments with files
+
 
 def result_settings(plan: Plan) -> dict[str, Any]:
     """Everything that changes a result, and that results are kept by."""
@@ -52,11 +54,26 @@ def used_settings(plan: Plan, source: str) -> DecodeSettings:
     )
 
 
+def longest_first(items: Iterable[Item]) -> list[Item]:
+    """Items by length, as far as it can be told without opening files.
+
+    What is alike in length comes together, so that batches waste little on padding, and no
+    worker begins a long recording when the others have nothing left.
+    """
+
+    def length(item: Item) -> float:
+        if item.end is not None:
+            return (item.end - item.start) * _BYTES_A_SECOND
+        return item.state()[0]
+
+    return sorted(items, key=length, reverse=True)
+
+
 def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
     """The work of a plan as a run wants it: in this process, or by a crew."""
 
     def shared(items: Iterable[Item]) -> Iterator[Outcome]:
-        pending = list(items)
+        pending = longest_first(items)
         sizes = [item.state()[0] for item in pending]
         with crewing.crew(folder / WORK / "marks") as crew:
             shares = cut_shares(pending, sizes, workers=crew.threads)
@@ -65,7 +82,7 @@ def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
 
     def alone(items: Iterable[Item]) -> Iterator[Outcome]:
         begun = Begun(folder / WORK / "begun")
-        left, pending = begun.left(), list(items)
+        left, pending = begun.left(), longest_first(items)
         suspects = [item for item in pending if item.id in left]
         if suspects:
             note(

@@ -10,7 +10,8 @@ Figures, each of one run on this machine with both sides alternating:
   one short file. The network runs its best of two ways: one caller with TensorFlow's own
   threads, or a caller a processor.
 - vs_pocketsphinx_allphone: against pocketsphinx's phone loop on one processor, times processors.
-- scaling_2_over_1: --nj 2 over --nj 1, one thread each, in the time that more files add.
+- scaling_2_over_1: --nj 2 over --nj 1, one thread each, in the time that more files add; and
+  scaling_of_bare_networks: what two processes with the network alone gain over one.
 - rss_growth: peak memory for ten times the audio over peak memory: many files, and one long
   file; peak_gib of the long one.
 - startup_s: from the command to the end of a one-second file, and what it is spent on.
@@ -85,24 +86,25 @@ BARE = """
 import json, sys, time
 from concurrent.futures import ThreadPoolExecutor
 model, listed, callers = sys.argv[1], sys.argv[2], int(sys.argv[3])
-if callers > 1:
+if callers:
     from pipeline.nnet.threads import one_thread_an_operation
     one_thread_an_operation(callers)
 from features.normalize import CmvnStats
 from pipeline.batch.discovery import discover
+from pipeline.batch.execution import longest_first
 from pipeline.batch.reading import Reading, groups
 from pipeline.batch.windows import Listener
 from pipeline.nnet.recogniser import load_recogniser
 recogniser = load_recogniser(model)
 listener = Listener(recogniser.features, recogniser.frontend)
-items = discover([listed]).items
+items = longest_first(discover([listed]).items)
 readings = (Reading(i, w) for i in items for w in listener.windows(i))
 batches = [[r.window.frames for r in group] for group in groups(readings)]
 recogniser.batch(batches[0])
 times = []
 for _ in range(2):
     began = time.monotonic()
-    with ThreadPoolExecutor(callers) as pool:
+    with ThreadPoolExecutor(max(callers, 1)) as pool:
         list(pool.map(lambda rows: len(recogniser.batch(rows)), batches))
     times.append(time.monotonic() - began)
 print(json.dumps(min(times)))
@@ -110,16 +112,31 @@ print(json.dumps(min(times)))
 
 
 def bare_network(model: str, audio: str, callers: int) -> float:
-    """Seconds of the network alone on all batches, in memory and warm."""
+    """Seconds of the network alone on all batches, in memory and warm.
+
+    Args:
+        model: model dir.
+        audio: list of files.
+        callers: threads that call it, a thread of TensorFlow's each; 0 is one caller, with
+            TensorFlow's own threads.
+    """
+    return bare_networks(model, audio, callers, 1)
+
+
+def bare_networks(model: str, audio: str, callers: int, processes: int) -> float:
+    """Seconds of the slowest of some processes, each as `bare_network`, at the same time."""
     words = [sys.executable, "-c", BARE, model, audio, str(callers)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return float(done.stdout.splitlines()[-1])
+    started = [
+        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        for _ in range(processes)
+    ]
+    return max(float(p.communicate()[0].splitlines()[-1]) for p in started)
 
 
 def speed(command: Command, files: list[Path], root: Path, model: str) -> dict:
     """The whole command beside the network alone."""
     audio, seconds = listed(files, root), seconds_of(files)
-    bare = min(bare_network(model, audio, callers) for callers in {1, CPUS})
+    bare = min(bare_network(model, audio, callers) for callers in (0, CPUS))
     whole = []
     for _ in range(REPEATS):
         start, _ = command([str(files[0])])
@@ -133,8 +150,11 @@ def speed(command: Command, files: list[Path], root: Path, model: str) -> dict:
     }
 
 
-def scaling(command: Command, files: list[Path], root: Path) -> dict:
-    """Two workers over one, a thread each: the time that four fifths of the files add."""
+def scaling(command: Command, files: list[Path], root: Path, model: str) -> dict:
+    """Two workers over one, a thread each: the time that four fifths of the files add.
+
+    Beside it what two processes that know nothing of each other gain over one.
+    """
     some, every = listed(files[: len(files) // 5], root), listed(files, root)
     added: dict[str, list[float]] = {"1": [], "2": []}
     for _ in range(REPEATS):
@@ -143,7 +163,11 @@ def scaling(command: Command, files: list[Path], root: Path) -> dict:
             start, _ = command([some], *words)
             times.append(command([every], *words)[0] - start)
     one, two = (statistics.median(added[nj]) for nj in ("1", "2"))
-    return {"scaling_2_over_1": round(one / two, 3)}
+    alone, beside = (bare_networks(model, every, 1, count) for count in (1, 2))
+    return {
+        "scaling_2_over_1": round(one / two, 3),
+        "scaling_of_bare_networks": round(2 * alone / beside, 3),
+    }
 
 
 def pocketsphinx_speed(files: list[Path]) -> float:
@@ -255,7 +279,7 @@ def main() -> None:
     command = Command(options, root)
     runs: dict[str, Callable[[], dict]] = {
         "speed": lambda: speed(command, files, root, given.model),
-        "scaling": lambda: scaling(command, files, root),
+        "scaling": lambda: scaling(command, files, root, given.model),
         "memory": lambda: memory(command, files, root, given.long_hours),
         "startup": lambda: startup(command, files, root, given.model),
     }
