@@ -231,6 +231,8 @@ def mark(name):
     global began
     marks[name] = round(time.monotonic() - began, 2)
     began = time.monotonic()
+from pipeline.startup import start_quickly
+start_quickly()
 import pipeline.transcribe
 mark("stage")
 import tensorflow

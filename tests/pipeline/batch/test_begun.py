@@ -7,7 +7,7 @@ import sys
 import cloudpickle
 import pytest
 
-from pipeline import transcribe
+from pipeline.batch import execution
 from pipeline.batch.begun import Begun
 from pipeline.batch.crew import Crewing
 from pipeline.batch.items import Item
@@ -46,14 +46,14 @@ class Alone:
 def test_what_kills_a_single_process_is_set_aside_by_the_next_run(
     tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(transcribe, "recognise", recognise)
-    monkeypatch.setattr(transcribe, "Recognition", Alone)
+    monkeypatch.setattr(execution, "recognise", recognise)
+    monkeypatch.setattr(execution, "Recognition", Alone)
     monkeypatch.setattr(Alone, "asked", [])
     items = [Item(name, f"{name}.wav") for name in ("a", "bad", "c", "d")]
     (tmp_path / WORK).mkdir()
     # The run that died had begun three; the result of `gone` was written.
     (tmp_path / WORK / "begun").write_text("gone\na\nbad\n")
-    work = transcribe.work_of(Plan("m", None, {}), Crewing(), tmp_path)
+    work = execution.work_of(Plan("m", None, {}), Crewing(), tmp_path)
     outcomes = {outcome.id: outcome for outcome in work(items)}
     assert sorted(outcomes) == ["a", "bad", "c", "d"]
     assert [name for name, outcome in outcomes.items() if not outcome.done] == ["bad"]
