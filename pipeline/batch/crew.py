@@ -95,7 +95,7 @@ class Crew:
             threads_per_worker=1,
             processes=True,
             memory_limit=None,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any: the usual one may be taken
             silence_logs=logging.CRITICAL,
             preload=["pipeline.startup"],
         )
