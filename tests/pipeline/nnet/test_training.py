@@ -49,7 +49,11 @@ def training_of(task, config_of):
 KINDS = {
     "framewise": {"training": {"epochs": 8, "seed": 5}},
     "states": {"objective": {"states": 3}, "training": {"epochs": 8}},
-    "ctc": {"objective": {"type": "ctc"}, "training": {"epochs": 30, "select": "per"}},
+    "ctc": {
+        "objective": {"type": "ctc"},
+        "optimizer": {"learning_rate": 0.05},
+        "training": {"epochs": 14, "select": "per"},
+    },
     "truncated": {
         "network": {"layers": [{"type": "lstmp", "cells": 16}]},
         "batches": {"frames": 300, "chunk_frames": 5},
@@ -63,10 +67,9 @@ KINDS = {
 def test_it_learns(kind, small, training_of, task, tmp_path):
     training = training_of({**small, **KINDS[kind]}, tmp_path)
     lang, dev = read_lang(task / "data" / "lang"), read_datadir(task / "data" / "dev")
-    untrained = dev_per(training.recogniser(), dev, lang)
     training.fit()
     trained = dev_per(load_recogniser(tmp_path), dev, lang)
-    assert trained < 0.5 * untrained
+    assert trained < 10  # percent; guesses have over 70
     rows = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
     assert float(rows[-1]["val_loss"]) < float(rows[0]["val_loss"])
 
