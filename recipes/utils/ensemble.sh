@@ -21,9 +21,9 @@ options=(stage stop_stage nj cmd model seeds orders smoothing)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=parse_options.sh
 source "$here/parse_options.sh"
-check_configurations model "$model"
 [[ -d exp/ali_train ]] ||
   option_error "no exp/ali_train in $PWD; run the recipe first, in its folder"
+check_configurations model "$model"
 # shellcheck source=../path.sh
 source "$here/../path.sh"
 set_up ""

@@ -221,3 +221,17 @@ def test_recipes_ask_for_their_corpus(name, option):
         )
         assert done.returncode == 2
         assert option in done.stderr
+
+
+def test_an_ensemble_is_asked_for_in_the_folder_of_a_recipe(tmp_path):
+    def ensemble() -> str:
+        done = subprocess.run(
+            [RECIPES / "utils" / "ensemble.sh"],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 2
+        return done.stderr
+
+    assert f"no exp/ali_train in {tmp_path}; run the recipe first" in ensemble()
+    (tmp_path / "exp/ali_train").mkdir(parents=True)
+    assert "--model: no conf/blstmp.yaml" in ensemble()
