@@ -1,6 +1,6 @@
 """How fast and how large the recurrent layers are, beside Keras's and PyTorch's.
 
-    python tests/benchmarks/recurrent.py [--json FILE] [--repeats 7] [--parts torch keras ...]
+    python tests/benchmarks/recurrent.py [--json FILE] [--repeats 7] [--parts keras gemm ...]
 
 Each side is a process of its own with the threads that suit it best; the sides take turns.
 A figure is the median of `--repeats` turns; a ratio is of throughputs, ours over theirs.
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -277,32 +278,6 @@ def against(side: str, cases: dict[str, str], repeats: int) -> Results:
     return figures, spread
 
 
-def against_torch(repeats: int) -> Results:
-    """Beside PyTorch."""
-    cases = {
-        "lstmp_train_vs_torch": "lstmp-train",
-        "lstmp_infer_vs_torch": "lstmp-infer",
-        "blstmp_train_vs_torch": "blstmp-train",
-        "lstm_train_vs_torch": "lstm-train",
-        "gru_train_vs_torch": "gru-train",
-    }
-    return against("torch", cases, repeats)
-
-
-def against_keras(repeats: int) -> Results:
-    """Beside Keras as TensorFlow comes."""
-    cases = {f"{cell}_train_vs_keras": f"{cell}-train" for cell in ("lstm", "gru")}
-    return against("keras", cases, repeats)
-
-
-def against_keras_with_onednn(repeats: int) -> Results:
-    """Beside Keras with the setting that our side has."""
-    cases = {
-        f"{cell}_train_vs_keras_onednn": f"{cell}-train" for cell in ("lstm", "gru")
-    }
-    return against("keras-onednn", cases, repeats)
-
-
 def of_gemm(repeats: int) -> Results:
     """The share of the speed of a large product, whoever of the three multiplies fastest."""
     ours, torch, keras = Side("ours"), Side("torch"), Side("keras")
@@ -342,9 +317,35 @@ def of_memory(_: int) -> Results:
 
 
 PARTS = {
-    "torch": against_torch,
-    "keras": against_keras,
-    "keras-onednn": against_keras_with_onednn,
+    "torch-lstmp": partial(
+        against,
+        "torch",
+        {
+            "lstmp_train_vs_torch": "lstmp-train",
+            "lstmp_infer_vs_torch": "lstmp-infer",
+        },
+    ),
+    "torch-blstmp": partial(
+        against, "torch", {"blstmp_train_vs_torch": "blstmp-train"}
+    ),
+    "torch-plain": partial(
+        against,
+        "torch",
+        {"lstm_train_vs_torch": "lstm-train", "gru_train_vs_torch": "gru-train"},
+    ),
+    "keras": partial(
+        against,
+        "keras",
+        {"lstm_train_vs_keras": "lstm-train", "gru_train_vs_keras": "gru-train"},
+    ),
+    "keras-onednn": partial(
+        against,
+        "keras-onednn",
+        {
+            "lstm_train_vs_keras_onednn": "lstm-train",
+            "gru_train_vs_keras_onednn": "gru-train",
+        },
+    ),
     "gemm": of_gemm,
     "lengths": of_lengths,
     "memory": of_memory,
