@@ -31,9 +31,11 @@ class Chunks(NamedTuple):
 
     @classmethod
     def of(cls, length: Any, batch: Any) -> Self:
-        """Chunks for `length` frames of `batch` rows, at least one of each."""
-        most = COLUMNS // batch
-        most = max(most, 1) if isinstance(most, int) else tf.maximum(most, 1)
+        """Chunks for `length` frames, at least one, of `batch` rows."""
+        if isinstance(batch, int):
+            most = max(COLUMNS // max(batch, 1), 1)
+        else:
+            most = tf.maximum(COLUMNS // tf.maximum(batch, 1), 1)
         count = (length - 1) // most + 1
         return cls(length, count, (length - 1) // count + 1)
 
