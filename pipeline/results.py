@@ -15,6 +15,8 @@ from pipeline.stage import note, require
 
 # blstmp_seed1, blstmp-s2, blstmp/seed3: runs of one system
 _SEED = re.compile(r"[-_./]?(?:seed|(?<=[-_./])s)[-_]?\d+$")
+# What is tuned for every seed on its own; the set it was tuned on is part of the protocol.
+_TUNED = re.compile(r"(lm_weight|insertion_penalty) -?[\d.]+(?=.*; tuned on )")
 _WIDTH = 240  # of a log: a row is never broken
 
 
@@ -51,7 +53,7 @@ def seed_groups(rows: list[tuple[str, str, Summary]]) -> list[str]:
 
     Args:
         rows: set, model and summary; a model whose name ends in `_seed3`, `-s3` or the like
-            is a seed of what stands before.
+            is a seed of what stands before. What was tuned may differ among seeds.
 
     Returns:
         Lines, sets by name, the best mean first. The sd is the sample's (n - 1).
@@ -60,7 +62,8 @@ def seed_groups(rows: list[tuple[str, str, Summary]]) -> list[str]:
     for name, model, summary in rows:
         system = _SEED.sub("", model)
         if system != model:
-            key = (name, system, summary.headline, summary.protocol)
+            protocol = tuple(_TUNED.sub(r"\1", line) for line in summary.protocol)
+            key = (name, system, summary.headline, protocol)
             groups.setdefault(key, []).append(summary.rate)
     several = [(k, rates) for k, rates in groups.items() if len(rates) > 1]
     return [

@@ -8,7 +8,7 @@ from pipeline.scoring.summary import Protocol, write_report
 from pipeline.scoring.table import score_texts
 
 
-def put(folder, errors, *, tuned=False):
+def put(folder, errors, *, tuned=False, how="how"):
     """A scored decode dir: `errors` of ten phones wrong."""
     references = {"u1": ["a"] * 5, "u2": ["a"] * 5}
     found = ["x"] * errors + ["a"] * (10 - errors)
@@ -23,7 +23,7 @@ def put(folder, errors, *, tuned=False):
         )
         for policy in POLICIES
     }
-    protocol = Protocol("strict", "why", "none", next(iter(ALIGNMENTS)), "how", tuned)
+    protocol = Protocol("strict", "why", "none", next(iter(ALIGNMENTS)), how, tuned)
     write_report(folder / "scoring", scores, protocol)
 
 
@@ -109,3 +109,14 @@ def test_seeds_of_one_system_are_one_line(tmp_path, capsys):
     assert said == [
         "test blstmp: 30.00 ± 26.46 (mean and sd of 3 seeds, 10.00 to 60.00)"
     ]
+
+
+@pytest.mark.parametrize(("source", "lines"), [("tuned on dev", 1), ("given", 0)])
+def test_seeds_may_be_tuned_each_but_not_decoded_differently(
+    source, lines, tmp_path, capsys
+):
+    for seed, weight in ((1, "1"), (2, "-0.5")):
+        how = f"Viterbi, lm_weight {weight}, insertion_penalty {weight}; {source}"
+        put(tmp_path / f"blstmp_seed{seed}/decode_test", seed, how=how)
+    results(str(tmp_path))
+    assert capsys.readouterr().out.count("±") == lines
