@@ -1,14 +1,14 @@
 """Stage report: a model dir -> one page to look at and listen to."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from cyclopts import Parameter
 
-from features.errors import ConfigError, DataError
+from features.errors import ConfigError, DataError, named
 from features.files import write_text
 from pipeline.batch.crew import Crewing
 from pipeline.datadir.datadir import restrict
@@ -16,9 +16,9 @@ from pipeline.datadir.lang import read_lang
 from pipeline.datadir.phones import read_phones
 from pipeline.decoding.outputs import OutputLayer
 from pipeline.posteriors import Model, Store
-from pipeline.reporting.breakdown import choose_examples, confused_examples
-from pipeline.reporting.examples import make_examples
-from pipeline.reporting.page import PARTS, Fold, model_json, render, set_json
+from pipeline.reporting.album import Album, Chosen, choose, in_turn
+from pipeline.reporting.examples import draw_posteriors, draw_sound
+from pipeline.reporting.page import PARTS, illustrated, model_json, render, set_json
 from pipeline.reporting.sources import (
     ModelDir,
     ScoredSet,
@@ -51,6 +51,7 @@ _OF_DATA = (
     "cmvn.scp",
     "features.yaml",
 )
+_LEAST = 0.25  # of the page, for sound and pictures
 
 
 def _inputs(models: list[ModelDir], lang: str | None) -> list[Path]:
@@ -118,30 +119,33 @@ class _Posteriors:
         return Model(self.model.path, Crewing(), self.model.path / ".stamps" / "marks")
 
 
-def _set(
-    found: ScoredSet,
+def _draw(
+    sets: list[ScoredSet],
+    chosen: list[Chosen],
+    album: Album,
     posteriors: _Posteriors,
-    *,
-    fold: Fold | None,
-    examples: int,
-    show: list[str],
-    allow_pipes: bool,
-) -> dict[str, Any]:
-    """One set of the main model, drawn."""
-    known = found.system.record["utterances"]
-    chosen = choose_examples(known, examples)
-    extra = [utt for utt in show if utt in known]
-    chosen["asked"] = extra
-    confused = confused_examples(found.system.pairs, 2 * examples)
-    wanted = list(dict.fromkeys([*sum(chosen.values(), []), *confused]))
-    matrices, layer, notes = posteriors.of(found, wanted)
-    made, faults = make_examples(
-        found, wanted, matrices, layer, allow_pipes=allow_pipes
-    )
-    notes += faults
-    for line in notes:
-        note(f"report: {found.name}: {line}")
-    return set_json(found, made, chosen, fold=fold, notes=notes)
+    most: str,
+) -> list[list[str]]:
+    """Fills the album; by set, what is missing, and why."""
+    pictures, notes = [], []
+    for found, one in zip(sets, chosen, strict=True):
+        values, layer, faults = posteriors.of(found, one.wanted)
+        pictures.append(
+            partial(draw_posteriors, found=found, layer=layer, posteriors=values)
+        )
+        notes.append(faults)
+    album.fill(sets, in_turn(chosen), pictures)
+    for number, lines in enumerate(notes):
+        lines += album.faults.get(number, [])
+        if out := album.left_out.get(number):
+            lines.append(
+                f"sound or pictures left out of {len(out)} of the "
+                f"{len(chosen[number].wanted)} utterances chosen, to keep the page below "
+                f"{most}: {named(out)}"
+            )
+        for line in lines:
+            note(f"report: {sets[number].name}: {line}")
+    return notes
 
 
 def report(
@@ -153,6 +157,7 @@ def report(
     examples: int = 6,
     show: Annotated[list[str] | None, Parameter(negative=())] = None,
     posteriors: bool = True,
+    megabytes: float = 4.8,
     allow_pipes: bool = False,
 ) -> None:
     """Makes one self-contained HTML page of a model: figures, confusions, utterances with sound.
@@ -163,13 +168,17 @@ def report(
         out: the page; `report.html` in the first model dir when not given.
         lang: lang dir; needed where scoring folded phones, to mark errors in time.
         examples: how many of the worst, and of the median utterances of a set are drawn; and
-            one for each of twice as many of its most frequent errors.
+            one for each of twice as many of its most frequent errors that none of them holds.
         show: further utterances to draw.
         posteriors: draw posteriorgrams; the network is run where decode stored none.
+        megabytes: size of the page that sound and pictures are to keep; a quarter of it is
+            theirs even where the figures leave less.
         allow_pipes: run commands that stand in `wav.scp`.
     """
     if examples < 0:
         raise ConfigError(f"--examples: expected at least 0, got {examples}")
+    if not megabytes > 0:
+        raise ConfigError(f"--megabytes: expected more than 0, got {megabytes:g}")
     paths = [Path(model) for model in models]
     for path in paths:
         find_sets(path)
@@ -182,7 +191,8 @@ def report(
     known = {u for s in read[0].sets.values() for u in s.system.record["utterances"]}
     if strange := [utt for utt in asked if utt not in known]:
         raise ConfigError(f"--show: no scored utterance {', '.join(strange)}")
-    settings: dict[str, object] = {"examples": examples, "show": asked, "page": 1}
+    settings: dict[str, object] = {"examples": examples, "show": asked, "page": 2}
+    settings |= {"megabytes": megabytes}
     settings |= {"posteriors": posteriors, "allow_pipes": allow_pipes, "models": names}
     stamp = Stamp.of(
         page.parent,
@@ -194,19 +204,21 @@ def report(
         note(f"report: {page} is up to date")
         return
     fold = read_lang(lang).fold.table if lang else None
-    source = _Posteriors(read[0], posteriors)
-    sets = [
-        _set(
-            found,
-            source,
-            fold=fold,
-            examples=examples,
-            show=asked,
-            allow_pipes=allow_pipes,
-        )
-        for found in read[0].sets.values()
+    sets = list(read[0].sets.values())
+    chosen = choose(sets, examples, asked)
+    figures = [model_json(model, read[0]) for model in read]
+    parts = [
+        set_json(found, one.shown, fold=fold)
+        for found, one in zip(sets, chosen, strict=True)
     ]
-    text = render([model_json(model, read[0]) for model in read], sets)
+    left = 1e6 * megabytes - len(render(figures, parts, {}).encode())
+    album = Album(
+        room=round(max(left, 1e6 * megabytes * _LEAST)),
+        sound=partial(draw_sound, allow_pipes=allow_pipes),
+    )
+    source = _Posteriors(read[0], posteriors)
+    notes = _draw(sets, chosen, album, source, f"{megabytes:g} MB (--megabytes)")
+    text = render(figures, illustrated(parts, album, sets, notes), album.media)
     stamp.clear()
     write_text(page, text)
     stamp.write(page)

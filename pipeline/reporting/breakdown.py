@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from pipeline.scoring.alignment import Pair
@@ -59,26 +59,33 @@ def by_class(
     return {name: as_json(classes[name]) for name in sorted(classes)}
 
 
-def confused_examples(pairs: Mapping[str, Iterable[Pair]], count: int) -> list[str]:
+def confused_examples(
+    pairs: Mapping[str, Iterable[Pair]], count: int, *, drawn: Set[str] = frozenset()
+) -> list[str]:
     """Utterances that hold the most frequent errors, so that each can be heard.
 
     Args:
         pairs: aligned phones of every utterance.
         count: of errors, the most frequent ones.
+        drawn: utterances that can be heard anyway.
 
     Returns:
-        For each error the utterance in which it comes most often, each once.
+        For each error that none of those drawn holds, the utterance in which it comes most
+        often; each utterance once.
     """
     errors: Counter[Pair] = Counter()
+    heard: set[Pair] = set()
     best: dict[Pair, tuple[int, str]] = {}
     for utt, row in pairs.items():
         found = Counter(pair for pair in row if pair[0] != pair[1])
         errors.update(found)
+        if utt in drawn:
+            heard.update(found)
         for pair, times in found.items():
             if times > best.get(pair, (0, ""))[0]:
                 best[pair] = times, utt
-    order = sorted(errors, key=lambda pair: (-errors[pair], str(pair)))
-    return list(dict.fromkeys(best[pair][1] for pair in order[:count]))
+    order = sorted(errors, key=lambda pair: (-errors[pair], str(pair)))[:count]
+    return list(dict.fromkeys(best[pair][1] for pair in order if pair not in heard))
 
 
 def choose_examples(

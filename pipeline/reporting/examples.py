@@ -1,19 +1,15 @@
 """Utterances to look at and listen to: spectrogram, posteriorgram, audio."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from features.audio import read_audio
-from features.errors import AudioError, DataError
+from features.errors import DataError
 from pipeline.datadir.datadir import DataDir
 from pipeline.decoding.outputs import OutputLayer
-from pipeline.reporting.media import (
-    audio,
-    posteriorgram,
-    spectrogram,
-)
+from pipeline.reporting.media import audio, posteriorgram, spectrogram
 from pipeline.reporting.sources import ScoredSet
 
 _HIGHEST_HZ = 16000  # more would only make the page larger
@@ -46,54 +42,38 @@ def read_utterance(
 
 
 def draw_posteriors(
-    layer: OutputLayer, log_posteriors: np.ndarray, wanted: Iterable[str]
-) -> dict[str, Any]:
-    """The picture of [T, S] log-posteriors: `image`, `rows`, and `start` and `end` in seconds."""
-    values = np.exp(layer.phone_posteriors(log_posteriors))
+    utt: str,
+    *,
+    found: ScoredSet,
+    layer: OutputLayer | None,
+    posteriors: Mapping[str, np.ndarray],
+) -> dict[str, Any] | None:
+    """The picture of the [T, S] log-posteriors of an utterance of a set.
+
+    Returns:
+        `image`, `rows`, and `start` and `end` in seconds; None where it has no posteriors.
+    """
+    if layer is None or utt not in posteriors:
+        return None
+    marks = found.hypotheses.get(utt, []) + found.references.get(utt, [])
+    values = np.exp(layer.phone_posteriors(posteriors[utt]))
     names = [*layer.phones, *([_BLANK] if layer.ctc else [])]
-    image, rows = posteriorgram(values, names, list(wanted))
+    image, rows = posteriorgram(values, names, [mark.phone for mark in marks])
     start, end = max(0.0, layer.clock.border(0)), layer.clock.border(len(values))
     return {"image": image, "rows": rows, "start": start, "end": end}
 
 
-def make_examples(
-    found: ScoredSet,
-    utterances: Iterable[str],
-    posteriors: Mapping[str, np.ndarray],
-    layer: OutputLayer | None,
-    *,
-    allow_pipes: bool,
-) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Draws utterances of a set.
+def draw_sound(data: DataDir, utt: str, *, allow_pipes: bool) -> dict[str, Any]:
+    """`seconds`, `spectrogram`, `top_hz` and `audio` of an utterance.
 
-    Args:
-        found: the set.
-        utterances: those to draw.
-        posteriors: [T, S] log-posteriors of those that have any.
-        layer: what they mean; None where there are none.
-        allow_pipes: whether commands of `wav.scp` may run.
-
-    Returns:
-        By utterance `seconds`, `spectrogram`, `top_hz`, `audio`, `posteriors`, each where it
-        could be made; and what could not, and why.
+    Raises:
+        AudioError: its sound cannot be read.
+        DataError: the data dir does not say where it is.
     """
-    made: dict[str, dict[str, Any]] = {}
-    notes = []
-    for utt in utterances:
-        item: dict[str, Any] = {}
-        if found.data is not None:
-            try:
-                samples, rate = read_utterance(found.data, utt, allow_pipes=allow_pipes)
-            except AudioError as error:
-                notes.append(f"no audio of {utt}: {error}")
-            else:
-                item["seconds"] = len(samples) / rate
-                item["spectrogram"] = spectrogram(samples, rate)
-                item["top_hz"] = rate / 2
-                item["audio"] = audio(samples, rate)
-        if utt in posteriors and layer is not None:
-            marks = found.hypotheses.get(utt, []) + found.references.get(utt, [])
-            wanted = {mark.phone for mark in marks}
-            item["posteriors"] = draw_posteriors(layer, posteriors[utt], wanted)
-        made[utt] = item
-    return made, notes
+    samples, rate = read_utterance(data, utt, allow_pipes=allow_pipes)
+    return {
+        "seconds": len(samples) / rate,
+        "spectrogram": spectrogram(samples, rate),
+        "top_hz": rate / 2,
+        "audio": audio(samples, rate),
+    }

@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 
 from features.errors import DataError
+from pipeline.reporting.album import Album, sources
 from pipeline.reporting.breakdown import by_class, by_length
 from pipeline.reporting.marks import place
 from pipeline.reporting.sources import ModelDir, ScoredSet
@@ -60,10 +61,12 @@ def _marks(
     fold: Fold | None,
     unheard: Set[str],
 ) -> tuple[list[int] | None, bool]:
-    """Phone, start, end (ms), confidence (% or -1) and pair (or -1) of every mark in a row.
+    """The marks of an utterance as numbers, five each, made small by differences.
 
     Returns:
-        None where there are no marks; and whether they agree with the alignment.
+        Phone, milliseconds since the end of the mark before, its duration, confidence (% or -1),
+        and how many pairs after that of the mark before (0: not scored), of every mark in a
+        row; None where there are no marks. And whether they agree with the alignment.
     """
     marks = (found.references, found.hypotheses)[side].get(utt)
     if marks is None:
@@ -71,22 +74,20 @@ def _marks(
     placed = place(marks, pairs, side=side, fold=fold, unheard=unheard)
     slots = [None] * len(marks) if placed is None else [p.pair for p in placed]
     row: list[int] = []
+    clock, last = 0, -1
     for mark, pair in zip(marks, slots, strict=True):
         sure = -1 if mark.confidence is None else round(100 * mark.confidence)
-        times = (_milliseconds(mark.start), _milliseconds(mark.end))
-        row += [index.of(mark.phone), *times, sure, -1 if pair is None else pair]
+        start, end = _milliseconds(mark.start), _milliseconds(mark.end)
+        step = 0 if pair is None else pair - last
+        row += [index.of(mark.phone), start - clock, end - start, sure, step]
+        clock, last = end, last + step
     return row, placed is not None
 
 
 def set_json(
-    found: ScoredSet,
-    examples: Mapping[str, Mapping[str, Any]],
-    chosen: Mapping[str, Sequence[str]],
-    *,
-    fold: Fold | None,
-    notes: Sequence[str],
+    found: ScoredSet, chosen: Mapping[str, Sequence[str]], *, fold: Fold | None
 ) -> dict[str, Any]:
-    """What the page knows of a set of the main model."""
+    """What the page knows of a set of the main model, all but sound and pictures."""
     record, pairs_of = found.system.record, found.system.pairs
     classes = record["classes"]["of"]
     forgiven = record["protocol"]["headline"] == "sil-forgiven"
@@ -121,7 +122,7 @@ def set_json(
         "name": found.name,
         "folder": str(found.folder),
         **{key: record[key] for key in _RECORD},
-        "notes": [*record["notes"], *found.notes, *notes, *said],
+        "notes": [*record["notes"], *found.notes, *said],
         "settings": (
             None if found.settings is None else dataclasses.asdict(found.settings)
         ),
@@ -129,7 +130,6 @@ def set_json(
         "by_class": by_class(record["phones"], classes),
         "symbols": index.names,
         "utterances": utterances,
-        "examples": examples,
         "chosen": chosen,
     }
 
@@ -204,14 +204,36 @@ def embedded_json(value: Any) -> str:
     return text
 
 
+def illustrated(
+    sets: Sequence[Mapping[str, Any]],
+    album: Album,
+    found: Sequence[ScoredSet],
+    notes: Sequence[Sequence[str]],
+) -> list[dict[str, Any]]:
+    """Sets of `set_json` with their posteriorgrams; `media` says of which data, -1 of none."""
+    rows = zip(sets, sources(found), notes, strict=True)
+    return [
+        {
+            **one,
+            "notes": [*one["notes"], *more],
+            "media": -1 if source is None else source,
+            "posteriors": album.posteriors.get(number, {}),
+        }
+        for number, (one, source, more) in enumerate(rows)
+    ]
+
+
 def render(
-    models: Sequence[Mapping[str, Any]], sets: Sequence[Mapping[str, Any]]
+    models: Sequence[Mapping[str, Any]],
+    sets: Sequence[Mapping[str, Any]],
+    media: Mapping[int, Mapping[str, Any]],
 ) -> str:
     """The whole page as HTML.
 
     Args:
         models: from `model_json`, the main one first.
-        sets: from `set_json`, of the main model.
+        sets: from `illustrated`, of the main model.
+        media: sound and spectrograms by data and utterance.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string((PARTS / "page.html").read_text("utf-8"))
@@ -220,5 +242,5 @@ def render(
         sets=sets,
         style=(PARTS / "page.css").read_text("utf-8"),
         script="\n".join((PARTS / name).read_text("utf-8") for name in _SCRIPTS),
-        data=embedded_json({"models": models, "sets": sets}),
+        data=embedded_json({"models": models, "sets": sets, "media": media}),
     )

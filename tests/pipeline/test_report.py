@@ -1,12 +1,20 @@
+import base64
 import json
 import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from features.errors import ConfigError, DataError
+from features.files import write_text
+from pipeline.config import save
+from pipeline.datadir.datadir import DataDir, write_datadir
+from pipeline.datadir.times import PhoneInterval, write_ctm
+from pipeline.decoding.settings import DecodeSettings
 from pipeline.report import report
+from pipeline.score import score
 
 
 @pytest.fixture
@@ -23,6 +31,49 @@ def contents(path):
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text)
     assert found is not None
     return json.loads(found[1])
+
+
+def drawn(page, number=0):
+    """Sound and pictures of a set's utterances."""
+    found = page["sets"][number]
+    media = page["media"].get(str(found["media"]), {})
+    ids = [utt for utt in (row["id"] for row in found["utterances"])]
+    pictures = {
+        utt: {"posteriors": picture} for utt, picture in found["posteriors"].items()
+    }
+    both = {utt: media.get(utt, {}) | pictures.get(utt, {}) for utt in ids}
+    return {utt: item for utt, item in both.items() if item}
+
+
+def write_scored_model(name, sets, spoken, rng):
+    """`data/test`, and decode dirs of which a third of the phones is wrong, with times."""
+    data = Path("data/test")
+    speakers = {utt: utt.partition("-")[0] for utt in spoken}
+    wav = {utt: f"{utt}.wav" for utt in spoken}
+    text = {utt: tuple(row) for utt, row in spoken.items()}
+    write_datadir(DataDir(data, wav, speakers, text=text), data)
+    symbols = sorted({phone for row in spoken.values() for phone in row})
+    for one in sets:
+        decoded = Path("exp") / name / f"decode_{one}"
+        heard = {
+            utt: [rng.choice(symbols) if rng.random() < 0.3 else p for p in row]
+            for utt, row in spoken.items()
+        }
+        rows = [" ".join([utt, *row]) for utt, row in heard.items()]
+        write_text(decoded / "hyp", "\n".join(rows) + "\n")
+        marks = {
+            utt: [
+                PhoneInterval(p, 0.12 * i, 0.12 * (i + 1), rng.random())
+                for i, p in enumerate(row)
+            ]
+            for utt, row in heard.items()
+        }
+        write_ctm(decoded / "ctm", marks)
+        save(
+            decoded / "settings.yaml",
+            DecodeSettings(search="viterbi", decoded=str(data)),
+        )
+        score(str(data), str(decoded))
 
 
 def made(*models, **options):
@@ -54,13 +105,11 @@ def test_phones_stand_in_time_beside_their_alignment(corpus):
     symbols = [*found["symbols"], None]
     pairs = [symbols[i] for i in row["pairs"]]
     assert pairs == ["sil", "sil", "a", "a", "b", "a", "sil", "sil"]
-    # phone, start, end, confidence in percent, pair; `q` is deleted by the fold
+    # phone, pause, duration, confidence in percent, pairs further; `q` is deleted by the fold
     marks = [row["ref"][i : i + 5] for i in range(0, len(row["ref"]), 5)]
     assert [symbols[m[0]] for m in marks] == ["sil", "a", "q", "b", "sil"]
-    assert [m[1:3] for m in marks] == [
-        [0, 160], [160, 320], [320, 480], [480, 640], [640, 800]
-    ]  # fmt: skip
-    assert [m[4] for m in marks] == [0, 1, -1, 2, 3]
+    assert [m[1:3] for m in marks] == [[0, 160]] * 5
+    assert [m[4] for m in marks] == [1, 1, 0, 1, 1]
     heard = [row["hyp"][i : i + 5] for i in range(0, len(row["hyp"]), 5)]
     assert [symbols[m[0]] for m in heard] == ["sil", "ax", "a", "sil"]
     assert [m[3] for m in heard] == [50, 60, 70, 80]
@@ -72,30 +121,27 @@ def test_without_the_fold_marks_are_shown_and_the_lang_dir_is_asked_for(corpus):
     found = contents(corpus / "exp/net/report.html")["sets"][0]
     assert [line for line in found["notes"] if "give --lang" in line]
     row = next(r for r in found["utterances"] if r["id"] == "s1-<b>")
-    assert row["hyp"][4::5] == [-1] * 4
+    assert row["hyp"][4::5] == [0] * 4
 
 
 def test_the_worst_and_the_median_are_drawn(corpus):
-    found = made("exp/net", examples=1, show=["s2-</script>"])["sets"][0]
+    page = made("exp/net", examples=1, show=["s2-</script>"])
+    found, pictures = page["sets"][0], drawn(page)
     # rates: 33.3, 25, 25 and 0 percent
     assert found["chosen"]["worst"] == ['s2-"x"\'']
     assert len(found["chosen"]["median"]) == 1
     assert found["chosen"]["asked"] == ["s2-</script>"]
     for utt in ('s2-"x"\'', "s2-</script>"):
-        drawn = found["examples"][utt]
-        assert drawn["seconds"] == pytest.approx(0.8)
-        assert drawn["spectrogram"].startswith("data:image/webp;base64,")
-        assert drawn["audio"].startswith("data:audio/mpeg;base64,")
-        picture = drawn["posteriors"]
+        assert pictures[utt]["seconds"] == pytest.approx(0.8)
+        assert pictures[utt]["spectrogram"].startswith("data:image/webp;base64,")
+        assert pictures[utt]["audio"].startswith("data:audio/mpeg;base64,")
+        picture = pictures[utt]["posteriors"]
         assert picture["image"].startswith("data:image/png;base64,")
         # 40 frames of 2 x 10 ms; the first is centred on 10 + 12.5 ms
         assert picture["start"] == pytest.approx(0.0125)
         assert picture["end"] == pytest.approx(0.8125)
-    # two more for the most frequent errors: a deleted, a for b
-    assert set(found["examples"]) == {*found["chosen"]["worst"], "s2-</script>"} | {
-        "s1-&amp;",
-        "s1-<b>",
-    }
+    # two more: a deleted, and a for b, are frequent errors that the first does not hold
+    assert set(pictures) == {'s2-"x"\'', "s2-</script>", "s1-&amp;", "s1-<b>"}
 
 
 def test_names_cannot_break_out_of_the_page(corpus):
@@ -175,8 +221,53 @@ def test_a_command_as_audio_is_run_only_when_allowed(corpus):
     path.write_text(re.sub(r" (data/\S+)", r" cat \1 |", path.read_text()))
     notes = "\n".join(made("exp/net")["sets"][0]["notes"])
     assert "--allow-pipes lets it run" in notes
-    found = made("exp/net", allow_pipes=True)["sets"][0]
-    assert all("audio" in drawn for drawn in found["examples"].values())
+    found = drawn(made("exp/net", allow_pipes=True))
+    assert found
+    assert all("audio" in item for item in found.values())
+
+
+def test_sets_of_the_same_data_share_sound_and_spectrograms(corpus):
+    shutil.copytree(DECODED, "exp/net/decode_test_again")
+    page = made("exp/net")
+    assert [found["media"] for found in page["sets"]] == [0, 0]
+    assert list(page["media"]) == ["0"]
+    assert drawn(page, 0) == drawn(page, 1)
+    assert all("audio" in item for item in drawn(page, 1).values())
+
+
+# as measured on speechocean762: 3.5 s a sentence, coded as base64
+SPECTROGRAM, SOUND, POSTERIORS = 23500, 15300, 1500
+UTTERANCES, PHONES_OF_EACH, SETS = 600, 30, 4  # each set twice
+
+
+def test_eight_sets_of_600_utterances_are_below_5_megabytes(
+    tmp_path, monkeypatch, capsys
+):
+    rng = np.random.default_rng(4)
+    monkeypatch.chdir(tmp_path)
+    phones = [f"p{number}" for number in range(40)]
+    ids = [f"speaker{i % 20:02}-utterance{i:04}" for i in range(UTTERANCES)]
+    refs = rng.choice(phones, (UTTERANCES, PHONES_OF_EACH))
+    spoken = dict(zip(ids, map(list, refs), strict=True))
+    write_scored_model("net", [f"test_{i}" for i in range(SETS)], spoken, rng)
+
+    def sound(data, utt, *, allow_pipes):
+        noise = base64.b64encode(rng.bytes(SPECTROGRAM + SOUND)).decode()
+        spectrogram = noise[: SPECTROGRAM + POSTERIORS]
+        return {"spectrogram": spectrogram, "audio": noise[:SOUND], "seconds": 3.5}
+
+    monkeypatch.setattr("pipeline.report.draw_sound", sound)
+    for number in range(SETS):
+        found = Path(f"exp/net/decode_test_{number}")
+        shutil.copytree(found, f"{found}_again")
+    report(["exp/net"], posteriors=False, examples=12)
+    page = contents(Path("exp/net/report.html"))
+    assert Path("exp/net/report.html").stat().st_size < 5e6
+    assert len(page["sets"]) == 2 * SETS
+    worst = [found["chosen"]["worst"] for found in page["sets"]]
+    assert len({utt for row in worst for utt in row}) > 20  # not all the same
+    assert all(set(row[:6]) <= set(page["media"]["0"]) for row in worst)
+    assert "left out of" in capsys.readouterr().err
 
 
 DECODED = "exp/net/decode_test"
@@ -207,6 +298,7 @@ def test_what_is_wrong_is_said_and_an_old_page_stays(corpus, path, content, mess
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"megabytes": 0}, "--megabytes: expected more than 0, got 0"),
         ({"examples": -1}, "--examples: expected at least 0, got -1"),
         ({"show": ["nobody"]}, "--show: no scored utterance nobody"),
     ],
@@ -233,6 +325,7 @@ def test_the_network_is_run_where_nothing_was_stored(corpus, random_model, monke
     PhoneTable(("sil", "a", "b", "c", "d")).write("exp/net/phones.txt")
     save("features.yaml", FeatureOptions(num_mels=12))
     extract("data/test", config="features.yaml")
-    found = made("exp/net", examples=1)["sets"][0]
-    assert all("posteriors" in drawn for drawn in found["examples"].values())
-    assert not [line for line in found["notes"] if "posteriorgram" in line]
+    page = made("exp/net", examples=1)
+    assert drawn(page)
+    assert all("posteriors" in item for item in drawn(page).values())
+    assert not [line for line in page["sets"][0]["notes"] if "posteriorgram" in line]

@@ -192,7 +192,7 @@ function confusionSection(set, jump) {
 
   function showCell([ref, hyp]) {
     const cell = table.get(JSON.stringify([ref, hyp]));
-    const sound = (number) => Boolean(set.examples[set.utterances[number].id]?.audio);
+    const sound = (number) => Boolean(exampleOf(set, set.utterances[number].id).audio);
     const places = cell ? [...cell.utterances].sort((a, b) => sound(b[0]) - sound(a[0]) || b[1] - a[1] || a[0] - b[0]) : [];
     detail.replaceChildren(
       h("button", { type: "button", class: "quiet back", onclick: () => { choose(null, false); detail.focus(); } }, "← most frequent errors"),

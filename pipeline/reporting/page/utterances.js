@@ -19,15 +19,22 @@ function kindOf(ref, hyp) {
   return ref === hyp ? "hits" : "substitutions";
 }
 
-// [phone, start, end, confidence, pair, …] -> objects, times in seconds
+// Sound and spectrogram are shared by all sets of the same data; posteriors are of the set.
+const exampleOf = (set, id) => ({ ...DATA.media[set.media]?.[id], posteriors: set.posteriors[id] });
+
+// [phone, pause before it, duration, confidence, pairs further, …] -> objects, times in seconds
 function unpack(row, set, utterance) {
   if (!row) return null;
   const marks = [];
+  let clock = 0, last = -1;
   for (let i = 0; i < row.length; i += 5) {
-    const pair = row[i + 4];
+    const [phone, pause, duration, sure, step] = row.slice(i, i + 5);
+    const start = clock + pause, pair = step ? last + step : -1;
+    clock = start + duration;
+    last += step;
     marks.push({
-      phone: set.symbols[row[i]], start: row[i + 1] / 1000, end: row[i + 2] / 1000,
-      sure: row[i + 3] < 0 ? null : row[i + 3], pair,
+      phone: set.symbols[phone], start: start / 1000, end: clock / 1000,
+      sure: sure < 0 ? null : sure, pair,
       kind: pair < 0 ? "unscored" : kindOf(utterance.pairs[2 * pair], utterance.pairs[2 * pair + 1]),
     });
   }
@@ -78,7 +85,7 @@ function timeline(set, utterance, example, wanted) {
   const known = unpack(utterance.ref, set, utterance);
   const said = known ?? placeReferences(set, utterance, heard);
   const ends = [...(heard ?? []), ...(said ?? [])].map((mark) => mark.end);
-  const seconds = example?.seconds ?? Math.max(0, ...ends, example?.posteriors?.end ?? 0);
+  const seconds = example.seconds ?? Math.max(0, ...ends, example.posteriors?.end ?? 0);
   if (!seconds) return null;
   const playhead = h("div", { class: "playhead", hidden: true });
   const tracks = [];
@@ -86,13 +93,13 @@ function timeline(set, utterance, example, wanted) {
     tracks.push(h("div", { class: `track ${name}` }, h("div", { class: "gutter" }, label), h("div", { class: "lane", ...extra }, content)));
   };
   const pictures = [];
-  if (example?.spectrogram) {
+  if (example.spectrogram) {
     const canvas = h("canvas", { role: "img", "aria-label": `Spectrogram of ${utterance.id}` });
     pictures.push([canvas, example.spectrogram, "spectrogram"]);
     const top = example.top_hz / 1000;
     track("spectrum", [h("span", {}, `${top % 1 ? top.toFixed(1) : top} kHz`), h("span", {}, "0")], canvas);
   }
-  if (example?.posteriors) {
+  if (example.posteriors) {
     const { image, rows, start, end } = example.posteriors;
     const canvas = h("canvas", { role: "img", "aria-label": `Posteriors of ${rows.length} phones over time`,
       style: { left: `${(100 * start) / seconds}%`, width: `${(100 * (end - start)) / seconds}%` } });
@@ -224,9 +231,9 @@ function onTimelineKeys(event, player) {
 
 // One utterance as a card. wanted(ref, hyp): pairs to point at.
 function utteranceCard(set, number, { badge = null, wanted = null } = {}) {
-  const utterance = set.utterances[number], example = set.examples[utterance.id];
+  const utterance = set.utterances[number], example = exampleOf(set, utterance.id);
   const counts = utteranceCounts(utterance);
-  const sound = example?.audio
+  const sound = example.audio
     ? h("audio", { controls: true, preload: "metadata", src: example.audio, "aria-label": `Sound of ${utterance.id}` }) : null;
   const player = new Player(sound);
   const view = timeline(set, utterance, example, wanted);
@@ -284,7 +291,7 @@ function utterancesSection(set) {
         h("th", { scope: "row" }, h("button", { type: "button", class: "link", onclick: () => look(i) }, utterance.id)),
         h("td", {}, utterance.speaker), h("td", { class: "n strong" }, fixed(counts.rate, 1)),
         KINDS.map(([kind]) => h("td", { class: "n" }, whole(counts[kind]))), h("td", { class: "n dim" }, whole(counts.tokens)),
-        h("td", { class: "dim" }, set.examples[utterance.id]?.audio ? "♪" : ""))));
+        h("td", { class: "dim" }, exampleOf(set, utterance.id).audio ? "♪" : ""))));
       said.textContent = `${plural(found.length, "utterance")}; ♪ marks those with sound.`;
     };
     const id = `field-${(fieldCount += 1)}`;

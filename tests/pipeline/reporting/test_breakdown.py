@@ -90,3 +90,6 @@ def test_each_frequent_error_can_be_heard_once():
     assert confused_examples(pairs, 3) == ["u1", "u3"]
     assert confused_examples(pairs, 1) == ["u1"]
     assert confused_examples({"u": [("a", "a")]}, 5) == []
+    # what u2 lets hear, d deleted and a -> b, needs no other
+    assert confused_examples(pairs, 3, drawn={"u2"}) == ["u3"]
+    assert confused_examples(pairs, 2, drawn={"u2"}) == []

@@ -29,13 +29,13 @@ def test_nan_is_refused():
 
 
 def test_the_title_is_text():
-    page = render([{"name": "<script>alert(1)</script>"}], [])
+    page = render([{"name": "<script>alert(1)</script>"}], [], {})
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt; · Keraldi report" in page
 
 
 def test_the_page_forbids_itself_the_network():
-    page = render([{"name": "x"}], [])
+    page = render([{"name": "x"}], [], {})
     assert "default-src 'none'" in page
     assert not re.findall(r"(?:src|href)=[\"']?https?:", page)
 
