@@ -15,12 +15,15 @@ Figures, each of one run on this machine with both sides alternating:
 - rss_growth: peak memory for ten times the audio over peak memory: many files, and one long
   file; peak_gib of the long one.
 - startup_s: from the command to the end of a one-second file, and what it is spent on.
+- processors_of_others: how many processors other work of the machine kept busy meanwhile, of each
+  part; a figure of speed is worth something only where this is near 0.
 """
 
 import argparse
 import itertools
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -31,12 +34,38 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 import soundfile
 
 CPUS = len(os.sched_getaffinity(0))
 PARTS = ("speed", "scaling", "pocketsphinx", "memory", "startup")
 REPEATS = 3
 POCKET_S = 120.0  # of audio through pocketsphinx: it is slow, and its speed is even
+
+
+class Others:
+    """How busy the rest of the machine is while a part runs."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic(), self._busy(), self._own()
+
+    @staticmethod
+    def _busy() -> float:
+        times = psutil.cpu_times()
+        return float(times.user + times.nice + times.system)
+
+    @staticmethod
+    def _own() -> float:
+        """Processor seconds of this process and of all that it has waited for."""
+        kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        used = map(resource.getrusage, kinds)
+        return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+    def processors(self) -> float:
+        """Processors kept busy by others since the start, on average."""
+        began, busy, own = self._began
+        others = self._busy() - busy - (self._own() - own)
+        return round(max(0.0, others) / (time.monotonic() - began), 2)
 
 
 class Command:
@@ -285,11 +314,14 @@ def main() -> None:
         "memory": lambda: memory(command, files, root, given.long_hours),
         "startup": lambda: startup(command, files, root, given.model),
     }
-    found: dict = {"processors": CPUS}
+    beside: dict[str, float] = {}
+    found: dict = {"processors": CPUS, "processors_of_others": beside}
     try:
         for part in given.parts:
             if part in runs:
+                others = Others()
                 found |= runs[part]()
+                beside[part] = others.processors()
                 print(json.dumps(found, indent=1), flush=True)
         if "pocketsphinx" in given.parts:
             found["pocketsphinx_times_real_time"] = round(pocketsphinx_speed(files), 2)

@@ -12,6 +12,7 @@ from distributed import LocalCluster
 from features.errors import ConfigError, DataError
 from pipeline.batch.crew import Crew, Crewing, cut_shares
 from pipeline.batch.shares import attempt
+from pipeline.nnet.recipe import ROWS
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -67,17 +68,21 @@ def test_a_share_that_was_begun_before_is_not_begun_again(tmp_path, monkeypatch)
     assert attempt(dies, [1, 2, 3], str(mark), True, str(tmp_path)).item == 1
 
 
-@pytest.mark.parametrize(("workers", "most"), [(1, 192), (2, 125), (20, 24)])
-def test_shares_are_large_but_enough(workers, most):
+@pytest.mark.parametrize(("workers", "first"), [(1, 192), (2, 128), (20, 32)])
+def test_shares_are_whole_batches_and_grow_smaller(workers, first):
     items = list(range(1000))
     shares = list(cut_shares(items, [1] * 1000, workers=workers))
     assert [item for share in shares for item in share] == items
-    assert max(map(len, shares)) == most
+    lengths = [len(share) for share in shares]
+    assert lengths[0] == first
+    assert sorted(lengths, reverse=True) == lengths
+    assert {length % ROWS for length in lengths[:-1]} == {0}
+    assert lengths[-1] == 1000 % ROWS
 
 
 def test_a_file_of_hours_is_a_share_of_its_own():
     shares = list(cut_shares("abc", [10, 1 << 30, 10], workers=1))
-    assert shares == [["a"], ["b"], ["c"]]
+    assert shares == ["a", "b", "c"]
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
