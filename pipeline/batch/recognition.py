@@ -5,7 +5,6 @@ import json
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,8 @@ from pipeline.batch.exported import (
 )
 from pipeline.batch.items import Item
 from pipeline.batch.journal import Outcome
-from pipeline.batch.reading import Ahead, Reading, groups
+from pipeline.batch.reading import Fault, Reading
+from pipeline.batch.turns import Turns
 from pipeline.batch.windows import Listener, Window
 from pipeline.batch.words import WordAligner
 from pipeline.config import check
@@ -163,7 +163,7 @@ class Recognition:
                 )
             return CmvnStats(reader[item.speaker])
 
-    def _read(self, item: Item) -> Iterator[Reading]:
+    def _read(self, item: Item) -> Iterator[Reading | Fault]:
         """An item's windows; whatever is wrong with it is told, not raised."""
         try:
             if item.fault:
@@ -171,27 +171,14 @@ class Recognition:
             for window in self._listener.windows(item, self._speaker_stats(item)):
                 yield Reading(item, window)
         except KeraldiError as error:
-            yield Reading(item, None, str(error))
+            yield Fault(item, str(error))
         except OSError as error:
             reason = error.strerror or str(error)
-            yield Reading(item, None, f"{item.source}: {reason}; copy it again")
+            yield Fault(item, f"{item.source}: {reason}; copy it again")
         except (ValueError, MemoryError, OverflowError) as error:
             kind = type(error).__name__
-            yield Reading(
-                item, None, f"{item.source}: {kind}: {error}; please report this file"
-            )
-
-    def _batch(self, readings: Sequence[Reading]) -> list[tuple[Reading, np.ndarray]]:
-        """Runs the network: the log-posteriors of the frames that each window answers for."""
-        windows = [reading.window for reading in readings]
-        rows = [window.frames for window in windows if window is not None]
-        found = []
-        for reading, output in zip(readings, self._recogniser.batch(rows), strict=True):
-            window = reading.window
-            if window is not None:
-                span = slice(window.skipped, window.skipped + window.count)
-                found.append((reading, output[span]))
-        return found
+            message = f"{item.source}: {kind}: {error}; please report this file"
+            yield Fault(item, message)
 
     def _search(self, item: Item, window: Window, matrix: np.ndarray) -> list[Phone]:
         """The phones of a window, at the recording's frames."""
@@ -217,19 +204,20 @@ class Recognition:
         return self._clock.span(Token(0, start, end), total, seconds)
 
     def _recognise(
-        self, readings: Sequence[Reading], assembly: Assembly
+        self, assembly: Assembly, readings: Sequence[Reading]
     ) -> list[Outcome]:
         """A batch through network and search; the outcomes of items that are complete."""
+        outputs = self._recogniser.batch([r.window.frames for r in readings])
         finished = []
-        for reading, matrix in self._batch(readings):
-            window = reading.window
-            if window is None:
-                continue
+        for reading, output in zip(readings, outputs, strict=True):
+            item, window = reading.item, reading.window
+            # The frames that the window answers for, without its context.
+            matrix = output[window.skipped : window.skipped + window.count]
             try:
-                phones = self._search(reading.item, window, matrix)
-                outcome = assembly.add(reading.item, window, phones, matrix)
+                phones = self._search(item, window, matrix)
+                outcome = assembly.add(item, window, phones, matrix)
             except KeraldiError as error:
-                outcome = assembly.fail(reading.item, str(error))
+                outcome = assembly.fail(item, str(error))
             if outcome is not None:
                 finished.append(outcome)
         return finished
@@ -237,54 +225,27 @@ class Recognition:
     def run(self, items: Iterable[Item]) -> Iterator[Outcome]:
         """Yields what became of every item, in any order.
 
-        With several threads, reading and features run ahead as far as memory allows, and
-        batches of like length go through the network and the search in others; one thread
-        does one after the other.
+        Threads take turns at reading, and at running network and search over batches of like
+        length.
         """
         symbols = self._recogniser.phones.symbols
         place = None if self._plan.posteriors is None else Path(self._plan.posteriors)
         assembly = Assembly(symbols, self._span, place, self._align)
         # Sums of BLAS depend on its threads; the cores are busy anyway.
         with threadpool_limits(limits=1):
-            if self._plan.threads > 1:
-                yield from self._in_threads(items, assembly)
-                return
-            readings = (reading for item in items for reading in self._read(item))
-            for group in groups(readings):
-                failures, windows = _parted(group, assembly)
-                yield from failures
-                if windows:
-                    yield from self._recognise(windows, assembly)
-
-    def _in_threads(
-        self, items: Iterable[Item], assembly: Assembly
-    ) -> Iterator[Outcome]:
-        """As `run`, with readers ahead and several batches under way."""
-        with (
-            Ahead(items, self._read, self._plan.threads) as readings,
-            ThreadPoolExecutor(self._plan.threads) as pool,
-        ):
-            running: set[Future[list[Outcome]]] = set()
-            for group in groups(readings):
-                failures, windows = _parted(group, assembly)
-                yield from failures
-                if windows:
-                    running.add(pool.submit(self._recognise, windows, assembly))
-                while len(running) > self._plan.threads:
-                    ended, running = wait(running, return_when=FIRST_COMPLETED)
-                    for future in ended:
-                        yield from future.result()
-            for future in running:
-                yield from future.result()
+            yield from Turns(
+                items,
+                read=self._read,
+                work=functools.partial(self._recognise, assembly),
+                fail=lambda fault: _given_up(assembly, fault),
+                threads=self._plan.threads,
+            )
 
 
-def _parted(
-    group: Sequence[Reading], assembly: Assembly
-) -> tuple[list[Outcome], list[Reading]]:
-    """The outcomes of items that could not be read, and the windows of the others."""
-    outcomes = [assembly.fail(r.item, r.fault) for r in group if r.window is None]
-    windows = [r for r in group if r.window is not None]
-    return [outcome for outcome in outcomes if outcome is not None], windows
+def _given_up(assembly: Assembly, fault: Fault) -> list[Outcome]:
+    """The outcome of an item that cannot be read, unless it was given up before."""
+    outcome = assembly.fail(fault.item, fault.message)
+    return [] if outcome is None else [outcome]
 
 
 @functools.cache
