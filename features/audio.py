@@ -1,9 +1,11 @@
 """Audio of any kind: opened, checked, mixed to mono, resampled."""
 
+import contextlib
 import io
 import os
 import struct
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -166,32 +168,17 @@ def open_sound(file: BinaryIO) -> soundfile.SoundFile:
     return soundfile.SoundFile(descriptor, closefd=False)
 
 
-def _decode(
-    file: BinaryIO, name: str, start: float, end: float | None
-) -> tuple[np.ndarray, int]:
-    """Mono samples from `start` to `end` seconds, and the rate."""
+@contextlib.contextmanager
+def sound_in(file: BinaryIO, name: str) -> Iterator[soundfile.SoundFile]:
+    """The sound in an open file, which holds all that its header promises.
+
+    Raises:
+        AudioError: it is empty or truncated, or libsndfile cannot read it, now or later.
+    """
     check_whole(file, name)
     try:
         with open_sound(file) as sound:
-            rate = sound.samplerate
-            total = sound.frames
-            first, last = round(start * rate), (
-                total if end is None else round(end * rate)
-            )
-            if first >= total and total:
-                raise AudioError(
-                    f"{name}: {total / rate:.3f} s long, but a segment begins at {start:.3f} s; "
-                    "mend segments"
-                )
-            if last > total + _OVERSHOOT * rate:
-                raise AudioError(
-                    f"{name}: {total / rate:.3f} s long, but a segment ends at {end:.3f} s; "
-                    "mend segments"
-                )
-            if first:
-                sound.seek(first)
-            wanted = max(0, min(last, total) - first)
-            samples = sound.read(wanted, dtype="float32", always_2d=True)
+            yield sound
     except (soundfile.LibsndfileError, RuntimeError) as error:
         reason = (
             str(error).removeprefix("Error opening ").split(": ", 1)[-1].rstrip(".")
@@ -199,11 +186,58 @@ def _decode(
         raise AudioError(
             f"{name}: cannot be read as audio ({reason}); convert it to WAV"
         ) from None
-    if len(samples) < wanted:
+
+
+@contextlib.contextmanager
+def sound_of(name: str) -> Iterator[soundfile.SoundFile]:
+    """The sound in a file of the system; the system's errors are Keraldi's, too.
+
+    Raises:
+        AudioError: the file is missing, a folder or not to be read, or as of `sound_in`.
+    """
+    try:
+        file = open(name, "rb")
+    except FileNotFoundError:
         raise AudioError(
-            f"{name}: truncated: {len(samples)} of {wanted} samples; copy it again"
+            f"{name}: no such file; mend wav.scp (paths begin in the working folder)"
+        ) from None
+    except IsADirectoryError:
+        raise AudioError(f"{name}: a folder, not a file; mend wav.scp") from None
+    except PermissionError:
+        raise AudioError(
+            f"{name}: no permission to read it; change it with chmod"
+        ) from None
+    with file, sound_in(file, name) as sound:
+        yield sound
+
+
+def part_of(
+    sound: soundfile.SoundFile, name: str, start: float, end: float | None
+) -> np.ndarray:
+    """Mono samples [S] float32 from `start` to `end` seconds, checked."""
+    rate, total = sound.samplerate, sound.frames
+    first, last = round(start * rate), total if end is None else round(end * rate)
+    if first >= total and total:
+        raise AudioError(
+            f"{name}: {total / rate:.3f} s long, but a segment begins at {start:.3f} s; "
+            "mend segments"
         )
-    return samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0], rate
+    if last > total + _OVERSHOOT * rate:
+        raise AudioError(
+            f"{name}: {total / rate:.3f} s long, but a segment ends at {end:.3f} s; "
+            "mend segments"
+        )
+    if first:
+        sound.seek(first)
+    wanted = max(0, min(last, total) - first)
+    channels = sound.read(wanted, dtype="float32", always_2d=True)
+    if len(channels) < wanted:
+        raise AudioError(
+            f"{name}: truncated: {len(channels)} of {wanted} samples; copy it again"
+        )
+    samples = channels.mean(axis=1) if channels.shape[1] > 1 else channels[:, 0]
+    check_samples(samples, name)
+    return samples
 
 
 def run_pipe(command: str) -> io.BytesIO:
@@ -248,25 +282,14 @@ def read_audio(
             a command is not allowed or fails.
     """
     name = os.fspath(source).strip()
-    if name.endswith("|"):
-        if not allow_pipes:
+    with contextlib.ExitStack() as stack:
+        if not name.endswith("|"):
+            sound = stack.enter_context(sound_of(name))
+        elif allow_pipes:
+            sound = stack.enter_context(sound_in(run_pipe(name[:-1]), name))
+        else:
             raise AudioError(f"{name!r} is a command; --allow-pipes lets it run")
-        samples, rate = _decode(run_pipe(name[:-1]), name, start, end)
-    else:
-        try:
-            with open(name, "rb") as file:
-                samples, rate = _decode(file, name, start, end)
-        except FileNotFoundError:
-            raise AudioError(
-                f"{name}: no such file; mend wav.scp (paths begin in the working folder)"
-            ) from None
-        except IsADirectoryError:
-            raise AudioError(f"{name}: a folder, not a file; mend wav.scp") from None
-        except PermissionError:
-            raise AudioError(
-                f"{name}: no permission to read it; change it with chmod"
-            ) from None
-    check_samples(samples, name)
+        samples, rate = part_of(sound, name, start, end), int(sound.samplerate)
     return (samples if rate_hz is None else resample(samples, rate, rate_hz)), rate
 
 

@@ -7,25 +7,12 @@ import numpy as np
 import soundfile
 import soxr
 
-from features.audio import check_samples, check_whole, open_sound, read_audio, resample
+from features.audio import check_samples, part_of, read_audio, resample, sound_of
 from features.errors import AudioError, DataError
 from features.spectral import FeatureOptions
 from features.streams import FeatureStream
 
 _PIECE_S = 60.0  # what is no longer is read at once
-
-
-def _is_long(name: str, start: float, end: float | None) -> bool:
-    """Whether the part of a file that is wanted is longer than a piece, by its header."""
-    if name.endswith("|"):
-        return False
-    try:
-        # By its open file: libsndfile takes no name that is not UTF-8.
-        with open(name, "rb") as file, open_sound(file) as sound:
-            duration = sound.frames / sound.samplerate
-    except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError):
-        return False  # `read_audio` says what is wrong with it
-    return (duration if end is None else end) - start > _PIECE_S
 
 
 def _mono_blocks(
@@ -73,31 +60,31 @@ def read_pieces(
         AudioError: as `read_audio`; what only shows in a later piece is raised there.
     """
     name = os.fspath(source).strip()
-    if not _is_long(name, start, end):
+    if name.endswith("|"):
         samples, rate = read_audio(name, start=start, end=end, allow_pipes=allow_pipes)
         yield resample(samples, rate, rate_hz)
         return
-    heard = False
-    with open(name, "rb") as file:
-        check_whole(file, name)
-        try:
-            with open_sound(file) as sound:
-                rate = sound.samplerate
-                changed = soxr.ResampleStream(
-                    rate, rate_hz, 1, dtype="float32", quality="HQ"
-                )
-                for block in _mono_blocks(sound, name, start, end):
-                    if not np.isfinite(block).all():
-                        check_samples(block, name)
-                    heard = heard or bool(block.any())
-                    yield block if rate == rate_hz else changed.resample_chunk(block)
-                if rate != rate_hz:
-                    yield changed.resample_chunk(np.zeros(0, np.float32), last=True)
-        except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise AudioError(
-                f"{name}: cannot be read as audio ({str(error).rstrip('.')}); "
-                "convert it to WAV"
-            ) from None
+    with sound_of(name) as sound:
+        rate = sound.samplerate
+        if (sound.frames / rate if end is None else end) - start <= _PIECE_S:
+            yield resample(part_of(sound, name, start, end), rate, rate_hz)
+        else:
+            yield from _long_pieces(sound, name, rate_hz, start, end)
+
+
+def _long_pieces(
+    sound: soundfile.SoundFile, name: str, rate_hz: int, start: float, end: float | None
+) -> Iterator[np.ndarray]:
+    """Samples [S] float32 of a long part of an open file, checked, a piece at a time."""
+    rate, heard = sound.samplerate, False
+    changed = soxr.ResampleStream(rate, rate_hz, 1, dtype="float32", quality="HQ")
+    for block in _mono_blocks(sound, name, start, end):
+        if not np.isfinite(block).all():
+            check_samples(block, name)
+        heard = heard or bool(block.any())
+        yield block if rate == rate_hz else changed.resample_chunk(block)
+    if rate != rate_hz:
+        yield changed.resample_chunk(np.zeros(0, np.float32), last=True)
     if not heard:
         check_samples(np.zeros(1, np.float32), name)
 

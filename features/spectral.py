@@ -173,19 +173,44 @@ def _log_energy(frames: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(energy, ENERGY_FLOOR)).astype(np.float32)
 
 
+def _emphasised(frames: np.ndarray) -> np.ndarray:
+    """Each sample of frames [T, N] less a share of the one before, the first less its own.
+
+    One run over all samples takes an eighth of the time of one over every frame.
+    """
+    samples = frames.ravel()
+    outputs = np.empty_like(samples)
+    np.multiply(samples[:-1], np.float32(PREEMPHASIS), out=outputs[1:])
+    np.subtract(samples[1:], outputs[1:], out=outputs[1:])
+    outputs = outputs.reshape(frames.shape)
+    np.multiply(frames[:, 0], np.float32(1.0 - PREEMPHASIS), out=outputs[:, 0])
+    return outputs
+
+
 def _conditioned(
     frames: np.ndarray, options: FeatureOptions
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Windowed frames [T, N] and, for Kaldi's MFCC, log energies [T] from before the window."""
-    if options.preset == "librosa":
-        return frames * analysis_window(options), np.zeros(0, np.float32)
-    scaled = frames * np.float32(INT16_RANGE)
-    scaled -= scaled.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
-    energy = _log_energy(scaled) if options.kind == "mfcc" else np.zeros(0, np.float32)
-    emphasised = scaled.copy()
-    emphasised[:, 1:] -= np.float32(PREEMPHASIS) * scaled[:, :-1]
-    emphasised[:, 0] *= np.float32(1.0 - PREEMPHASIS)
-    return emphasised * analysis_window(options), energy
+    """Windowed frames, filled up with zeros for the transform, and their log energies.
+
+    Args:
+        frames: [T, N] raw.
+        options: kind and settings.
+
+    Returns:
+        [T, fft] float32; and [T] float32 from before the window, for Kaldi's MFCC, else [0].
+    """
+    energy = np.zeros(0, np.float32)
+    if options.preset == "kaldi":
+        frames = frames * np.float32(INT16_RANGE)
+        means = frames.mean(axis=1, keepdims=True, dtype=np.float64)
+        frames -= means.astype(np.float32)
+        if options.kind == "mfcc":
+            energy = _log_energy(frames)
+        frames = _emphasised(frames)
+    filled = np.zeros((len(frames), options.fft_length), np.float32)
+    window = analysis_window(options)
+    np.multiply(frames, window, out=filled[:, : options.frame_length])
+    return filled, energy
 
 
 def _filtered(power: np.ndarray, options: FeatureOptions) -> np.ndarray:
@@ -208,7 +233,7 @@ def _features_of(frames: np.ndarray, options: FeatureOptions) -> np.ndarray:
     import scipy.fft  # late: a third of a second that exported models do not need
 
     windowed, energy = _conditioned(frames, options)
-    spectrum = scipy.fft.rfft(windowed, options.fft_length, axis=1)
+    spectrum = scipy.fft.rfft(windowed, axis=1)
     power = np.square(spectrum.real)
     power += np.square(spectrum.imag)
     log_mel = np.log(np.maximum(_filtered(power, options), np.float32(ENERGY_FLOOR)))
