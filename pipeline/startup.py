@@ -23,9 +23,11 @@ _THRESHOLDS = (50_000, 20, 100)
 _NEEDLESS = ("sklearn", "matplotlib")
 
 
-# What TensorFlow's libraries say wherever no GPU is, before they can be told to be silent.
+# What TensorFlow's libraries say of every machine, or wherever no GPU is, before they can be
+# told to be silent.
 _NOISE = (
     r"^WARNING: All log messages before absl::InitializeLog|^I[0-9]+ .* cudart_stub\.cc"
+    r"|^I[0-9]+ .*oneDNN custom operations are on"
 )
 
 
