@@ -28,3 +28,8 @@ def named(names: Sequence[str], most: int = 10) -> str:
     """A list as a message holds it: the first `most`, and how many more there are."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def counted(number: int, noun: str, nouns: str | None = None) -> str:
+    """A number and what is counted: `1 utterance`, `3 utterances`; `nouns` where -s is wrong."""
+    return f"{number} {noun if number == 1 else nouns or noun + 's'}"

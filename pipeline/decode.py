@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from features.errors import ConfigError, named
+from features.errors import ConfigError, counted, named
 from pipeline.batch.crew import Crewing
 from pipeline.config import check
 from pipeline.datadir.datadir import DataDir, read_datadir
@@ -20,6 +20,7 @@ from pipeline.stage import Accounting, Stamp, note, require
 from pipeline.tuning import tuned
 
 # What a search of one kind takes, and the other would not heed.
+_STEPS_A_MINUTE = 1.2e10  # of an exact search, as measured on one core with 4-grams
 _VITERBI = ("beam", "exact", "min_frames", "prior_scale")
 _PREFIXES = ("prefixes",)
 
@@ -131,6 +132,23 @@ def _told(
     return used
 
 
+def _exact_warning(
+    decoder: Decoder, settings: DecodeSettings, data: DataDir, sequences: int
+) -> str | None:
+    """What an exact search will take, where that is long."""
+    histories, phones = decoder.exact_steps(settings)
+    frames = sum((data.utt2num_frames or {}).values()) // decoder.outputs.skip
+    steps = histories * phones * frames
+    minutes = steps * max(1, sequences) / _STEPS_A_MINUTE
+    if minutes < 1:
+        return None
+    return (
+        f"an exact search of {frames} frames x {counted(histories, 'history', 'histories')} x "
+        f"{phones} phones = {steps:.1e} steps takes about {minutes:.0f} min on one core; with a beam (15 unless "
+        "--exact is given) it takes a fraction, and nearly always finds the same"
+    )
+
+
 @dataclass(frozen=True)
 class Job:
     """A set to decode.
@@ -160,6 +178,9 @@ class Job:
         grammar = None if settings.greedy else self.grammar
         decoder = Decoder(layer, read_grammar(grammar, self.lang.phones))
         settings = _told(settings, layer, grammar, self.tune)
+        slow = _exact_warning(decoder, settings, self.data, self.extras.nbest)
+        if slow:
+            note(f"decode: warning: {slow}")
         trials: list[Trial] = []
         stream = checked(
             self.source, layer, self.data, label=f"decode {self.data.path}"
@@ -175,12 +196,13 @@ class Job:
             )
         if found.short:
             note(
-                f"decode: warning: {len(found.short)} utterances are shorter than a phone may "
-                f"be, and get one phone or none: {named(found.short)}"
+                f"decode: warning: {counted(len(found.short), 'utterance')} shorter than a "
+                "phone may "
+                f"be, with one phone or none: {named(found.short)}"
             )
         if found.fewer:
             note(
-                f"decode: warning: {len(found.fewer)} utterances have fewer than "
+                f"decode: warning: {counted(len(found.fewer), 'utterance')} with fewer than "
                 f"{self.extras.nbest} sequences within the beam (a wider --beam, or more "
                 f"--prefixes, finds more): {named(found.fewer)}"
             )

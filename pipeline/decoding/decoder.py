@@ -118,6 +118,17 @@ class Decoder:
         added = settings.lm_weight * lm - settings.insertion_penalty * len(tokens)
         return Hypothesis(tokens, score, score - added, lm)
 
+    def exact_steps(self, settings: DecodeSettings) -> tuple[int, int]:
+        """Histories and phones that an exact Viterbi search steps between at every frame.
+
+        Returns:
+            (0, 0) where the search is another one.
+        """
+        if settings.greedy or self.outputs.ctc or settings.beam is not None:
+            return 0, 0
+        histories, phones = self._grammar.following.shape
+        return histories, phones
+
     def shortest(self, settings: DecodeSettings) -> int:
         """Network frames that an utterance needs for one whole phone."""
         if settings.greedy or self.outputs.ctc:

@@ -8,6 +8,8 @@ import numpy as np
 from features.errors import DataError
 from pipeline.decoding.grammar import Grammar
 
+_MOST_RECORDS = 1 << 28  # of 12 bytes, and as many again while they grow
+
 
 class Network(NamedTuple):
     """A grammar and the HMMs of its phones, as the search reads them.
@@ -80,3 +82,25 @@ def check_scores(scores: np.ndarray, width: int) -> np.ndarray:
     if np.isnan(scores).any():
         raise DataError("the model's scores hold NaN; train it again")
     return np.ascontiguousarray(scores, np.float32)
+
+
+def check_room(network: Network, frames: int, *, paths: int = 1) -> None:
+    """Checks that an exact search is not too large for memory.
+
+    Args:
+        network: what is walked through.
+        frames: that are heard.
+        paths: kept in every place.
+
+    Raises:
+        DataError: it may write more records than can be kept.
+    """
+    records = frames * len(network.rows) * paths
+    if records > _MOST_RECORDS:
+        histories, phones = network.targets.shape
+        of = f" x {paths} sequences" if paths > 1 else ""
+        raise DataError(
+            f"an exact search of {frames} frames x {len(network.rows)} places ({histories} "
+            f"histories of {phones} phones){of} may need {12e-9 * records:.0f} GB; give a beam "
+            "(--beam in place of --exact, or a wider one), or a lower order"
+        )

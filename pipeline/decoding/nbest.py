@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from pipeline.decoding.hmm import Network, check_scores, heard_as
+from pipeline.decoding.hmm import Network, check_room, check_scores, heard_as
 from pipeline.decoding.tokens import Token
 from pipeline.decoding.viterbi import Phones, decode_frames
 
@@ -218,7 +218,8 @@ def nbest_frames(
         short for any phone.
 
     Raises:
-        DataError: scores are NaN, or not as many a frame as the network has states.
+        DataError: scores are NaN, or not as many a frame as the network has states; or an
+            exact search would be too large.
 
     References:
         Schwartz & Chow 1990, the exact n-best algorithm.
@@ -226,6 +227,8 @@ def nbest_frames(
     scores = check_scores(log_likelihoods, network.targets.shape[1] * network.states)
     if len(scores) < network.length:
         return [decode_frames(scores, network)]
+    if beam == np.inf:
+        check_room(network, len(scores), paths=count)
     best, history = _search(network, scores, count, beam)
     if best.scores[0, 0] == -np.inf:
         return [decode_frames(scores, network, beam=beam)]

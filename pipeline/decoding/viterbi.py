@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.errors import DataError
-from pipeline.decoding.hmm import Network, check_scores
+from pipeline.decoding.hmm import Network, check_room, check_scores
 from pipeline.decoding.paths import Paths, advance
 from pipeline.decoding.tokens import Token
 
@@ -130,7 +130,8 @@ def decode_frames(
         phone of the best states, as if it were cut short; when T is 0, none, and -inf.
 
     Raises:
-        DataError: scores are NaN, or not as many a frame as the network has states.
+        DataError: scores are NaN, or not as many a frame as the network has states; or an
+            exact search would be too large.
 
     References:
         Viterbi 1967; Robinson, Hochberg & Renals 1996 for posteriors as scaled likelihoods.
@@ -146,10 +147,13 @@ def decode_frames(
         score = heard[phone] + network.costs[network.start, phone]
         score += network.final[behind]
         return Phones([Token(phone, 0, len(scores))], float(score))
+    if beam == np.inf:
+        check_room(network, len(scores))
     search = Search(network, beam=beam)
     search.hear(scores)
     found = search.best()
     if found is None:  # all paths that could end were given up, or none has a chance
+        check_room(network, len(scores))
         search = Search(network)
         search.hear(scores)
         found = search.best()

@@ -206,7 +206,7 @@ def test_stored_posteriors_are_decoded_without_tensorflow(recogniser):
 @pytest.mark.parametrize(
     "damage, message",
     [
-        ("utterance", "nothing of 1 utterances of test: s2-u2"),
+        ("utterance", "nothing of 1 utterance of test: s2-u2"),
         ("phones", "other phones than the lang dir's"),
         ("record", "posteriors.yaml: no such file; run keraldi decode --posteriors"),
     ],
@@ -318,9 +318,29 @@ def test_fewer_sequences_than_asked_for_are_told(recogniser, capsys):
     recogniser.posteriors["s1-u2"] = np.log(np.full((1, 3), 1 / 3, np.float32))
     decode("exp/x", "test", "out", lang="lang", nbest=4, exact=True)
     assert (
-        "1 utterances have fewer than 4 sequences within the beam (a wider --beam, or more "
+        "1 utterance with fewer than 4 sequences within the beam (a wider --beam, or more "
         "--prefixes, finds more): s1-u2"
     ) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [({"exact": True}, 3), ({"exact": True, "nbest": 3}, 9), ({}, 0)],
+)
+def test_a_long_exact_search_is_told_beforehand(
+    recogniser, monkeypatch, capsys, options, steps
+):
+    """One history and 3 phones at every frame, for every sequence that is kept."""
+    frames = {utt: len(m) for utt, m in recogniser.posteriors.items()}
+    write_table("test/utt2num_frames", {u: str(n) for u, n in frames.items()})
+    total = sum(frames.values())
+    monkeypatch.setattr("pipeline.decode._STEPS_A_MINUTE", 3 * total)
+    decode("exp/x", "test", "out", lang="lang", **options)
+    said = f"{total} frames x 1 history x 3 phones"
+    assert (said in capsys.readouterr().err) == (steps > 0)
+    monkeypatch.setattr("pipeline.decode._STEPS_A_MINUTE", steps * total + 1)
+    decode("exp/x", "test", "again", lang="lang", **options)
+    assert "histories" not in capsys.readouterr().err
 
 
 def test_stored_posteriors_of_other_frames_are_refused(recogniser):
@@ -380,7 +400,7 @@ def test_utterances_without_features_are_listed(recogniser, tmp_path):
 
 def test_tuning_needs_transcripts_of_all(recogniser, tmp_path):
     (tmp_path / "dev/text").write_text("s1-u1 a\n")
-    with pytest.raises(DataError, match="3 utterances are not in the reference"):
+    with pytest.raises(DataError, match="3 utterances not in the reference"):
         decode("exp/x", "dev", "exp/x/decode_dev", lang="lang", tune=True)
     (tmp_path / "dev/text").unlink()
     with pytest.raises(DataError, match="tuning needs transcripts"):
@@ -411,7 +431,7 @@ def test_wrong_options_are_named(recogniser, tmp_path, options, message):
 def test_utterances_shorter_than_a_phone_are_named(recogniser, tmp_path, capsys):
     decode("exp/x", "test", "out", lang="lang", min_frames=1000, nbest=2)
     said = capsys.readouterr().err
-    assert "warning: 4 utterances are shorter than a phone may be" in said
+    assert "warning: 4 utterances shorter than a phone may be" in said
     assert all(len(line.split()) == 1 for line in read_table("out/hyp").values())
     assert "Infinity" not in (tmp_path / "out/nbest.jsonl").read_text()
 

@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+from features.errors import DataError
 from pipeline.datadir.phones import PhoneTable
 from pipeline.decoding.grammar import flat_grammar, make_grammar
 from pipeline.decoding.hmm import make_network
@@ -66,3 +67,12 @@ def test_too_few_frames_give_one_sequence():
     scores = np.array([[0.0, 0.0, 1.0, 1.0]], np.float32)
     found = nbest_frames(scores, make_network(flat_grammar(2), states=2), count=3)
     assert [one.tokens for one in found] == [[Token(1, 0, 1)]]
+
+
+def test_an_exact_list_too_large_for_memory_is_refused(monkeypatch):
+    monkeypatch.setattr("pipeline.decoding.hmm._MOST_RECORDS", 23)
+    network, scores = make_network(flat_grammar(2)), np.zeros((3, 2), np.float32)
+    with pytest.raises(DataError, match="3 frames x 2 places .* x 4 sequences may"):
+        nbest_frames(scores, network, count=4)
+    assert nbest_frames(scores, network, count=3)
+    assert nbest_frames(scores, network, count=4, beam=50.0)

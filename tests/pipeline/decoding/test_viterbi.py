@@ -6,7 +6,7 @@ import pytest
 from features.errors import DataError
 from pipeline.datadir.phones import PhoneTable
 from pipeline.decoding.grammar import Grammar, Places, flat_grammar, make_grammar
-from pipeline.decoding.hmm import make_network
+from pipeline.decoding.hmm import check_room, make_network
 from pipeline.decoding.smoothing import train_ngram
 from pipeline.decoding.tokens import Token
 from pipeline.decoding.viterbi import Search, decode_frames
@@ -204,3 +204,28 @@ def test_no_frames_give_no_phones():
 def test_scores_that_cannot_be_decoded_are_refused(scores, message):
     with pytest.raises(DataError, match=message):
         decode_frames(scores, flat_network())
+
+
+@pytest.mark.parametrize("beam", [np.inf, 1e-9])
+def test_a_search_too_large_for_memory_is_refused(monkeypatch, beam):
+    """With a beam too narrow for any end the search is done again, exactly."""
+    transition, final = [[0.0, -9.0], [-9.0, 0.0]], [-np.inf, 0.0]
+    network = network_of(transition, initial=(0.0, -9.0), final=final)
+    scores = np.array([[0.0, -5.0]] * 4, np.float32)
+    assert decode_frames(scores, network, beam=beam).tokens
+    monkeypatch.setattr("pipeline.decoding.hmm._MOST_RECORDS", 7)
+    message = (
+        r"exact search of 4 frames x 2 places \(3 histories of 2 phones\) may need .* GB; "
+        "give a beam"
+    )
+    with pytest.raises(DataError, match=message):
+        decode_frames(scores, network, beam=beam)
+    assert decode_frames(scores, network, beam=30.0).tokens
+
+
+def test_the_largest_search_needs_a_few_gigabytes():
+    places = np.broadcast_to(np.int32(0), 1 << 20)
+    network = network_of([[0.0, 0.0]] * 2)._replace(rows=places)
+    check_room(network, 256)
+    with pytest.raises(DataError, match="1048576 places .* may need 3 GB"):
+        check_room(network, 257)
