@@ -8,7 +8,7 @@ import soundfile
 import soxr
 
 from features.audio import check_samples, part_of, read_audio, resample, sound_of
-from features.errors import AudioError, DataError
+from features.errors import AudioError, DataError, counted
 from features.spectral import FeatureOptions
 from features.streams import FeatureStream
 
@@ -30,7 +30,7 @@ def _mono_blocks(
         block = sound.read(wanted, dtype="float32", always_2d=True)
         if len(block) < wanted:
             raise AudioError(
-                f"{name}: truncated: {left - len(block)} samples fewer than the header "
+                f"{name}: truncated: {counted(left - len(block), 'sample')} fewer than the header "
                 "promises; copy it again"
             )
         left -= wanted
@@ -113,6 +113,6 @@ def feature_pieces(
             yield frames
     if not made:
         raise DataError(
-            f"{stream.pending} samples are less than one frame of {options.frame_length}; "
+            f"{counted(stream.pending, 'sample')}, less than one frame of {options.frame_length}; "
             "remove it from the list"
         )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from features.errors import ConfigError, DataError
+from features.errors import ConfigError, DataError, counted
 
 Positive = Annotated[int, Field(gt=0)]
 ENERGY_FLOOR = (
@@ -275,7 +275,7 @@ def compute_features(samples: np.ndarray, options: FeatureOptions) -> np.ndarray
     num_frames = options.num_frames(len(samples))
     if num_frames == 0:
         raise DataError(
-            f"{len(samples)} samples are less than one frame of {options.frame_length}; "
+            f"{counted(len(samples), 'sample')}, less than one frame of {options.frame_length}; "
             "remove the utterance"
         )
     step = samples.strides[0]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
-from features.errors import ConfigError, DataError, named
+from features.errors import ConfigError, DataError, counted, named
 from features.files import atomic_file
 from features.spectral import FeatureOptions
 from pipeline.alignments import write_alignments
@@ -73,7 +73,7 @@ def check_extracted(data: DataDir) -> None:
     absent = sorted(set(data.utterances) - set(data.utt2num_frames or {}))
     if absent:
         raise DataError(
-            f"{data.path}/utt2num_frames: no features of {len(absent)} utterances: "
+            f"{data.path}/utt2num_frames: no features of {counted(len(absent), 'utterance')}: "
             f"{named(absent)}; run keraldi extract, or keraldi validate --fix removes them"
         )
 
@@ -275,4 +275,7 @@ def align(
     stamp.write(*outputs)
     total = sum(map(len, labels.values()))
     count = len(utterances.utterances)
-    note(f"align: {folder}: kept {len(labels)} of {count} utterances, {total} frames")
+    note(
+        f"align: {folder}: kept {len(labels)} of {counted(count, 'utterance')}, "
+        f"{counted(total, 'frame')}"
+    )

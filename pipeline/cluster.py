@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-from features.errors import ConfigError
+from features.errors import ConfigError, counted
 from features.files import write_text
 from pipeline.stage import note
 
@@ -68,7 +68,7 @@ def cluster(
             return
         made.adapt(minimum_jobs=jobs, maximum_jobs=jobs)
         write_text(address, f"{made.scheduler_address}\n")
-        note(f"cluster: {jobs} {system} jobs for {made.scheduler_address}")
+        note(f"cluster: {counted(jobs, f'{system} job')} for {made.scheduler_address}")
         try:
             while True:
                 time.sleep(_POLL_S)

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from features.archive import ArchiveReader
-from features.errors import ConfigError, DataError, named
+from features.errors import ConfigError, DataError, counted, named
 from pipeline.config import save
 from pipeline.datadir.tables import read_table, write_table
 from pipeline.datadir.times import read_ctm, write_ctm
@@ -32,7 +32,7 @@ def _check_same(utterances: Mapping[str, set[str]]) -> None:
     """
     every = set().union(*utterances.values())
     faults = [
-        f"{place}: lacks {len(absent)} utterances that others have: "
+        f"{place}: lacks {counted(len(absent), 'utterance')} that others have: "
         f"{named(absent)}; decode all on the same set"
         for place, names in utterances.items()
         if (absent := sorted(every - names))
@@ -292,7 +292,9 @@ def combine(
     else:
         count = _combine_posteriors(systems, folder, shares, how)
     stamp.write(*(folder / name for name in written))
-    note(f"combine: {folder}: {count} utterances, {how} of {len(systems)} systems")
+    note(
+        f"combine: {folder}: {counted(count, 'utterance')}, {how} of {len(systems)} systems"
+    )
 
 
 def _resolved(place: str) -> Path:

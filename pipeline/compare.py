@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from features.errors import counted
 from features.files import write_text
 from pipeline.scoring.paired import MatchedPairs, PairedBootstrap
 from pipeline.scoring.systems import paired_tests, read_system
@@ -22,7 +23,7 @@ def _bootstrap_line(found: PairedBootstrap, unit: str) -> str:
 def _mapsswe_line(found: MatchedPairs) -> str:
     z = "n/a" if found.z is None else f"{found.z:.3f}"
     return (
-        f"MAPSSWE: {found.segments} segments, mean {found.mean:+.3f} errors, sd "
+        f"MAPSSWE: {counted(found.segments, 'segment')}, mean {found.mean:+.3f} errors, sd "
         f"{found.sd:.3f}, Z = {z}, p = {found.p:.4g}"
     )
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from features.errors import ConfigError, DataError
+from features.errors import ConfigError, DataError, counted
 from pipeline.datadir import operations
 from pipeline.datadir.datadir import DataDir, read_datadir
 from pipeline.stage import note
@@ -10,8 +10,8 @@ from pipeline.stage import note
 
 def _report(name: str, data: DataDir) -> None:
     note(
-        f"data {name}: {data.path}: {len(data.utterances)} utterances of "
-        f"{len(data.spk2utt)} speakers"
+        f"data {name}: {data.path}: {counted(len(data.utterances), 'utterance')} of "
+        f"{counted(len(data.spk2utt), 'speaker')}"
     )
 
 

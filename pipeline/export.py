@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from features.errors import ConfigError, DataError
+from features.errors import ConfigError, DataError, counted
 from features.files import write_text
 from pipeline.datadir.lang import read_lang
 from pipeline.nnet.artefact import (
@@ -274,4 +274,4 @@ def _report(
     for line in table(rows):
         note(f"  {line}")
     kept = sum(row["kept"] for row in rows)
-    note(f"export: {folder}: kept {kept} of {len(rows)} artefacts")
+    note(f"export: {folder}: kept {kept} of {counted(len(rows), 'artefact')}")

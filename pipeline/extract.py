@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from features.archive import ArchiveWriter
 from features.audio import read_audio, resample
 from features.augment import speed
-from features.errors import AudioError, DataError
+from features.errors import AudioError, DataError, counted
 from features.normalize import CmvnStats
 from features.spectral import FeatureOptions, compute_features
 from pipeline.batch.crew import Crewing
@@ -304,5 +304,7 @@ def extract(
     for fault in tables.faults:
         note(f"extract: left out: {fault}")
     if tables.resampled:
-        note(f"extract: {tables.resampled} files resampled to {options.rate_hz} Hz")
+        note(
+            f"extract: {counted(tables.resampled, 'file')} resampled to {options.rate_hz} Hz"
+        )
     note(f"extract: {folder}: {accounting.line()}")

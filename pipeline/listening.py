@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from features.errors import ConfigError
+from features.errors import ConfigError, counted
 from features.normalize import CmvnStats
 from pipeline.batch.exported import is_exported
 from pipeline.batch.options import given_stats
@@ -166,5 +166,5 @@ def listen(
     count = follow(stream, sys.stdin.fileno(), write)
     if stream.pending:
         note("transcribe: the last byte is half of a sample, and was left out")
-    note(f"transcribe: {count} phones in {stream.seconds:.2f} s of sound")
+    note(f"transcribe: {counted(count, 'phone')} in {stream.seconds:.2f} s of sound")
     return 0

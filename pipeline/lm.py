@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from features.errors import ConfigError, DataError
+from features.errors import ConfigError, DataError, counted
 from pipeline.datadir.datadir import read_datadir
 from pipeline.datadir.lang import Lang, read_lang
 from pipeline.decoding.arpa import read_arpa, write_arpa
@@ -99,6 +99,6 @@ def lm(
     write_arpa(target, model)
     stamp.write(target)
     note(
-        f"lm: {target}: {order}-gram of {len(sentences)} sentences, {smoothing}, "
+        f"lm: {target}: {order}-gram of {counted(len(sentences), 'sentence')}, {smoothing}, "
         f"perplexity {read_arpa(target).perplexity(sentences).value:.2f} on them"
     )

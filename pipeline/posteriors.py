@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from features.archive import ArchiveReader, ArchiveWriter
-from features.errors import DataError, named
+from features.errors import DataError, counted, named
 from pipeline.batch.crew import Crewing, cut_shares
 from pipeline.batch.network import lost_utterance, network_share
 from pipeline.config import load, save
@@ -90,7 +90,7 @@ class Model:
         absent = sorted(set(data.utterances) - set(data.feats or {}))
         if absent:
             raise DataError(
-                f"{data.path}/feats.scp: no features of {len(absent)} utterances: "
+                f"{data.path}/feats.scp: no features of {counted(len(absent), 'utterance')}: "
                 f"{named(absent)}; run keraldi extract, or remove them with "
                 "keraldi validate --fix"
             )
@@ -155,7 +155,7 @@ class Store:
         reader = self.reader()
         if absent := [utt for utt in data.utterances if utt not in reader]:
             raise DataError(
-                f"{self._folder}/posteriors.scp: nothing of {len(absent)} utterances of "
+                f"{self._folder}/posteriors.scp: nothing of {counted(len(absent), 'utterance')} of "
                 f"{data.path}: {named(absent)}; decode that set with --posteriors"
             )
         return replace(layer, decoded=str(data.path))
@@ -172,7 +172,8 @@ class Store:
             frames = (data.utt2num_frames or {}).get(utt, len(matrix) * skip)
             if len(matrix) != -(-frames // skip):  # a last frame may join fewer
                 raise DataError(
-                    f"{self._folder}/posteriors.scp: utterance {utt!r}: {len(matrix)} frames, "
+                    f"{self._folder}/posteriors.scp: utterance {utt!r}: "
+                    f"{counted(len(matrix), 'frame')}, "
                     f"where {frames} of features in {data.path} make {-(-frames // skip)}; "
                     "decode that set with --posteriors again"
                 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from features.errors import ConfigError, named
+from features.errors import ConfigError, counted, named
 from pipeline.corpora.fsdd import prepare_fsdd
 from pipeline.corpora.mini import FULL, QUICK, prepare_mini
 from pipeline.corpora.speechocean762 import prepare_speechocean762
@@ -23,14 +23,14 @@ def _report(corpus: str, sets: Mapping[str, DataDir]) -> None:
     for name, data in sets.items():
         hours = sum((data.utt2dur or {}).values()) / 3600
         parts.append(
-            f"{name}: {len(data.utterances)} utterances, {hours:.2f} h, "
-            f"{len(data.spk2utt)} speakers"
+            f"{name}: {counted(len(data.utterances), 'utterance')}, {hours:.2f} h, "
+            f"{counted(len(data.spk2utt), 'speaker')}"
         )
     for first, second in itertools.combinations(sets, 2):
         shared = sorted(set(sets[first].spk2utt) & set(sets[second].spk2utt))
         if shared:
             note(
-                f"prepare {corpus}: warning: {len(shared)} speakers are in both {first} and "
+                f"prepare {corpus}: warning: {counted(len(shared), 'speaker')} in both {first} and "
                 f"{second} ({named(shared, 5)}): "
                 f"the PER of {second} is not that of unseen speakers"
             )

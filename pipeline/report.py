@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from cyclopts import Parameter
 
-from features.errors import ConfigError, DataError, named
+from features.errors import ConfigError, DataError, counted, named
 from features.files import write_text
 from pipeline.batch.crew import Crewing
 from pipeline.datadir.datadir import restrict
@@ -140,7 +140,8 @@ def _draw(
         if out := album.left_out.get(number):
             lines.append(
                 f"sound or pictures left out of {len(out)} of the "
-                f"{len(chosen[number].wanted)} utterances chosen, to keep the page below "
+                f"{counted(len(chosen[number].wanted), 'utterance')} chosen, to keep the page "
+                "below "
                 f"{most}: {named(out)}"
             )
         for line in lines:
@@ -222,4 +223,6 @@ def report(
     stamp.clear()
     write_text(page, text)
     stamp.write(page)
-    note(f"report: {page}: {len(sets)} sets, {len(text.encode()) / 1e6:.2f} MB")
+    note(
+        f"report: {page}: {counted(len(sets), 'set')}, {len(text.encode()) / 1e6:.2f} MB"
+    )

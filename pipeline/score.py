@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from features.errors import ConfigError
+from features.errors import ConfigError, counted
 from pipeline.datadir.lang import Lang, read_lang
 from pipeline.datadir.lexicon import check_known
 from pipeline.datadir.times import PhoneInterval, read_ctm
@@ -88,7 +88,7 @@ def _calibration(
     notes = []
     if strange:
         notes.append(
-            f"calibration leaves out {strange} utterances: {path} has other phones than "
+            f"calibration leaves out {counted(strange, 'utterance')}: {path} has other phones than "
             "hyp there, or no confidence"
         )
     return (calibrate(sure, right) if sure else None), notes
@@ -113,7 +113,7 @@ def find_extras(
     notes = list(sides.notes)
     if others := [phone for phone, name in classes.items() if name == OTHER]:
         notes.append(
-            f"{len(others)} phones without a broad class are under '{OTHER}': "
+            f"under '{OTHER}' for want of a broad class: {counted(len(others), 'phone')}: "
             f"{' '.join(others)}; name them in the lang dir's classes.txt"
         )
     headline = headline_policy(
@@ -136,7 +136,7 @@ def find_extras(
             true = {u: m for u, m in _folded_marks(truth, lang).items() if u in wanted}
             timing = compare_times(true, marks)
             if lacking := len(wanted) - timing.utterances:
-                notes.append(f"times of {lacking} utterances are not known")
+                notes.append(f"times of {counted(lacking, 'utterance')} are not known")
     traits = read_traits(source, utt2spk) if source.is_dir() else {}
     return Extras(utt2spk, traits, classes, timing, calibration, tuple(notes))
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from features.errors import DataError, named
+from features.errors import DataError, counted, named
 from features.files import write_text
 from pipeline.batch.execution import find_items, run_plan
 from pipeline.batch.items import Item
@@ -123,7 +123,7 @@ def _score(
     if absent:
         shown = named(absent, 5)
         note(
-            f"score-corpus: no reference of {len(absent)} recordings ({shown}): "
+            f"score-corpus: no reference of {counted(len(absent), 'recording')} ({shown}): "
             f"{folder / 'unscored'}"
         )
     return len(absent)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from features.errors import DataError, KeraldiError, named
+from features.errors import DataError, KeraldiError, counted, named
 from features.files import write_text
 from features.temporaries import recover
 
@@ -129,7 +129,7 @@ class Stamp:
 class Accounting:
     """Counts what a stage kept and, by reason, what it left out."""
 
-    def __init__(self, noun: str = "utterances") -> None:
+    def __init__(self, noun: str = "utterance") -> None:
         self._noun = noun
         self.kept = 0
         self.left_out: dict[str, list[str]] = {}
@@ -149,7 +149,7 @@ class Accounting:
 
     def line(self) -> str:
         """One sentence: kept N of M, and why the others were not."""
-        parts = [f"kept {self.kept} of {self.total} {self._noun}"]
+        parts = [f"kept {self.kept} of {counted(self.total, self._noun)}"]
         for reason, keys in sorted(self.left_out.items()):
             shown = named(keys, 5)
             parts.append(f"{len(keys)} left out: {reason} ({shown})")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.errors import ConfigError, DataError
+from features.errors import ConfigError, DataError, counted
 from features.normalize import CmvnStats
 from features.streams import FeatureStream, FrontendStream, PcmStream
 from pipeline.datadir.times import PhoneInterval
@@ -121,7 +121,8 @@ class PhoneStream:
         phones += self._decode(self._network.finish())
         if not self._first + len(self._rows):
             raise DataError(
-                f"standard input: {self._heard} samples are less than one frame; speak longer"
+                f"standard input: {counted(self._heard, 'sample')}, less than one frame; speak "
+                "longer"
             )
         frames = self._first + len(self._rows)
         tokens = self._search.finish()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.errors import ConfigError, DataError
+from features.errors import ConfigError, DataError, counted
 from features.files import write_text
 from features.spectral import FeatureOptions
 from pipeline.alignments import read_alignments
@@ -174,4 +174,6 @@ def train(
         folder / "priors.txt", "".join(f"{p:.6f}\n" for p in recogniser.log_priors)
     )
     stamp.write(folder / "final.keras")
-    note(f"train: {folder}/final.keras, {len(material.train.utterances)} utterances")
+    note(
+        f"train: {folder}/final.keras, {counted(len(material.train.utterances), 'utterance')}"
+    )

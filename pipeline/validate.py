@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from features.errors import named
+from features.errors import counted, named
 from pipeline.datadir.datadir import read_datadir
 from pipeline.datadir.lang import read_lang
 from pipeline.datadir.mending import fix as mend
@@ -18,7 +18,7 @@ def _heard_in_training(data: str, train: str) -> str | None:
     if not shared:
         return None
     return (
-        f"{data}: {len(shared)} speakers are also in {train} ({named(shared, 5)}): a PER on "
+        f"{data}: {counted(len(shared), 'speaker')} also in {train} ({named(shared, 5)}): a PER on "
         "it is not that of unseen speakers"
     )
 
@@ -39,10 +39,12 @@ def validate(
     if fix:
         mended = mend(data)
         for table, count in mended.tidied.items():
-            note(f"validate: {data}/{table}: {count} lines tidied or removed")
+            note(
+                f"validate: {data}/{table}: {counted(count, 'line')} tidied or removed"
+            )
         for table, dropped in mended.dropped.items():
             note(
-                f"validate: {len(dropped)} utterances dropped, absent from {table}: "
+                f"validate: {counted(len(dropped), 'utterance')} dropped, absent from {table}: "
                 + ", ".join(dropped)
             )
     warnings = check_datadir(data, lang=read_lang(lang) if lang else None)
@@ -52,6 +54,6 @@ def validate(
         note(f"validate: warning: {line}")
     utterances = read_datadir(data)
     note(
-        f"validate: {data} is well: {len(utterances.utterances)} utterances of "
-        f"{len(utterances.spk2utt)} speakers"
+        f"validate: {data} is well: {counted(len(utterances.utterances), 'utterance')} of "
+        f"{counted(len(utterances.spk2utt), 'speaker')}"
     )

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from features.errors import counted
 from pipeline.batch.begun import Begun
 from pipeline.batch.crew import Crewing, cut_shares
 from pipeline.batch.discovery import discover
@@ -86,7 +87,8 @@ def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
         suspects = [item for item in pending if item.id in left]
         if suspects:
             note(
-                f"an earlier run died with {len(suspects)} recordings begun; they are done first, "
+                f"an earlier run died with {counted(len(suspects), 'recording')} begun; done "
+                "first, "
                 "by a process of their own"
             )
             yield from shared(suspects)
@@ -103,9 +105,11 @@ def find_items(stage: str, paths: Sequence[str]) -> tuple[Item, ...]:
     """All that paths lead to, sorted by id; says what was passed over."""
     found = discover(paths)
     if found.passed_over:
-        note(f"{stage}: {found.passed_over} files passed over: no audio by name")
+        note(
+            f"{stage}: {counted(found.passed_over, 'file')} passed over: no audio by name"
+        )
     if found.repeated:
-        note(f"{stage}: {found.repeated} files found twice are done once")
+        note(f"{stage}: {counted(found.repeated, 'file')} found twice, done once")
     return found.items
 
 

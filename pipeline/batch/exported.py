@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.errors import DataError
+from features.errors import DataError, counted
 from features.normalize import CmvnStats
 from features.pieces import read_pieces
 from features.spectral import ENERGY_FLOOR, FeatureOptions
@@ -126,7 +126,8 @@ class WaveformListener:
         total, seconds = self._count(samples), samples / self.features.rate_hz
         if not total:
             raise DataError(
-                f"{samples} samples are less than one frame of {self.features.frame_length}; "
+                f"{counted(samples, 'sample')}, less than one frame of "
+                f"{self.features.frame_length}; "
                 "remove it from the list"
             )
         if total <= longest:

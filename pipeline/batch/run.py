@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from features.errors import counted
 from features.files import write_text
 from pipeline.batch.items import Item
 from pipeline.batch.journal import WORK, Journal, Outcome, write_manifest
@@ -71,7 +72,7 @@ class Totals:
         more = f", {self.pending} pending" if self.pending else ""
         return (
             f"{self.done} done + {self.failed} failed{more} = {self.found} found; "
-            f"{clock_time(self.audio_seconds)} of audio, {self.phones} phones; "
+            f"{clock_time(self.audio_seconds)} of audio, {counted(self.phones, 'phone')}; "
             f"{self.elapsed_seconds:.1f} s, {speed}"
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from features.errors import DataError
+from features.errors import DataError, counted
 from pipeline.stage import note
 
 T = TypeVar("T")
@@ -91,7 +91,9 @@ def after_death(share: Share[T], died: Died) -> tuple[list[Share[T]], Sequence[T
             )
         return [Share(share.items, share.one_by_one, share.false_starts + 1)], []
     if not share.one_by_one or died.item is None:
-        note(f"a worker died; its {len(share.items)} items are done again, one by one")
+        note(
+            f"a worker died; {counted(len(share.items), 'item')} to be done again, one by one"
+        )
         return [Share(share.items, one_by_one=True)], []
     number = died.item
     parts = [

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from pathlib import Path
 
-from features.errors import DataError, named
+from features.errors import DataError, counted, named
 from pipeline.corpora.layout import (
     CorpusSet,
     arpabet_lang,
@@ -66,7 +66,7 @@ def read_recordings(folder: Path) -> dict[str, DataDir]:
             data.text[utt] = (words[int(parts["digit"])],)
     if strangers:
         raise DataError(
-            f"{folder}: {len(strangers)} files are not named digit_speaker_take.wav: "
+            f"{folder}: {counted(len(strangers), 'file')} not named digit_speaker_take.wav: "
             f"{named(strangers, 5)}; rename or remove them"
         )
     empty = [name for name, data in sets.items() if not data.wav]

@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Mapping
 
-from features.errors import ConfigError
+from features.errors import ConfigError, counted
 
 _SLOT = re.compile(r"<(\w+)>")
 _ARTICLE = re.compile(
@@ -303,7 +303,8 @@ def draw_sentences(
         tries = tries + 1 if len(found) == known else 0
         if tries > _MOST_TRIES:
             raise ConfigError(
-                f"the mini grammar gave only {known} different sentences, {count} were asked for; "
+                f"the mini grammar gave only {counted(known, 'different sentence')}, {count} "
+                "were asked for; "
                 "ask for fewer, or add words to pipeline/corpora/mini_grammar.py"
             )
     return list(found.values())

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from features.errors import DataError, named
+from features.errors import DataError, counted, named
 from pipeline.corpora.layout import (
     CorpusSet,
     arpabet_lang,
@@ -68,7 +68,7 @@ def find_audio(folder: Path, wav: Mapping[str, str]) -> dict[str, str]:
             found[utt] = str(there)
     if absent:
         raise DataError(
-            f"{folder}: {len(absent)} audio files are missing, nor are they there as "
+            f"{folder}: {counted(len(absent), 'audio file')} missing, nor there as "
             f"{', '.join(_SUFFIXES)}: {named(absent, 5)}; {SOURCE}"
         )
     return found
@@ -82,7 +82,7 @@ def check_words(data: DataDir, spoken: Mapping[str, Sequence[Pronunciation]]) ->
     """
     words = data.text or {}
     faults = [
-        f"{data.path}/text: utterance {utt!r} has {len(words[utt])} words but "
+        f"{data.path}/text: utterance {utt!r} has {counted(len(words[utt]), 'word')} but "
         f"resource/text-phone has phones of {len(spoken.get(utt, ()))}; "
         "the corpus is damaged, get it again"
         for utt in words

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.errors import DataError
+from features.errors import DataError, counted
 from pipeline.corpora.layout import CorpusSet, measure, write_sets
 from pipeline.datadir.datadir import DataDir
 from pipeline.datadir.tables import read_lines
@@ -136,12 +136,13 @@ def check_complete(utterances: Sequence[Utterance], corpus: Path) -> None:
             }
             if len(there) != expected:
                 faults.append(
-                    f"{corpus}: {part.upper()}/DR{number}: {len(there)} speakers, "
+                    f"{corpus}: {part.upper()}/DR{number}: {counted(len(there), 'speaker')}, "
                     f"expected {expected}"
                 )
     sentences = Counter((u.part, u.speaker) for u in utterances)
     faults += [
-        f"{corpus}: {part.upper()}: speaker {speaker.upper()} has {count} sentences without "
+        f"{corpus}: {part.upper()}: speaker {speaker.upper()} has {counted(count, 'sentence')} "
+        "without "
         f"SA, expected {_SENTENCES}"
         for (part, speaker), count in sorted(sentences.items())
         if count != _SENTENCES

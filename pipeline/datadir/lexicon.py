@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.errors import DataError
+from features.errors import DataError, counted
 from features.files import write_text
 from pipeline.datadir.tables import read_lines
 
@@ -81,7 +81,8 @@ def check_known(
                 first.setdefault(word, utt)
     if counts:
         raise DataError.of(
-            f"{source}: unknown {word!r}, {count} times, first in utterance {first[word]!r}; {mend}"
+            f"{source}: unknown {word!r}, {counted(count, 'time')}, first in utterance "
+            f"{first[word]!r}; {mend}"
             for word, count in counts.most_common()
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.errors import DataError
+from features.errors import DataError, counted
 from features.files import write_text
 from pipeline.datadir.tables import read_lines
 
@@ -259,7 +259,7 @@ def frame_labels(
         raise DataError("no phone is marked; add its times")
     if len(intervals) > num_frames:
         raise DataError(
-            f"{len(intervals)} phones are marked but there are {num_frames} frames"
+            f"marks of {counted(len(intervals), 'phone')} but {counted(num_frames, 'frame')}"
         )
     last = (num_frames - 1) * frame_shift + frame_length
     if intervals[-1].end > last + frame_shift + _OVERHANG:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from features.errors import DataError, named
+from features.errors import DataError, counted, named
 from pipeline.datadir.datadir import DataDir
 from pipeline.datadir.lang import Lang
 
@@ -71,8 +71,9 @@ class Transcripts:
             phones = sum(min(map(len, variants)) for variants in self.words[utt])
             if phones * min_frames > room:
                 faults.append(
-                    f"{source}: utterance {utt!r}: its {phones} phones need at least "
-                    f"{phones * min_frames} frames, it has {room}; lower min_frames or skip, "
+                    f"{source}: utterance {utt!r}: {counted(phones, 'phone')} for "
+                    f"{counted(room, 'frame')}, at least {phones * min_frames} needed; lower "
+                    "min_frames or skip, "
                     "or remove the utterance"
                 )
         if faults:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from features.errors import DataError, named
+from features.errors import DataError, counted, named
 from features.temporaries import recover
 from pipeline.datadir.lang import Lang
 from pipeline.datadir.rows import KEYS, Rows
@@ -141,7 +141,8 @@ class Validator:
                 unlike.append(row.key)
         if unlike:
             self.warnings.append(
-                f"{self.path}/utt2spk: {len(unlike)} utterances do not begin with their speaker "
+                f"{self.path}/utt2spk: {counted(len(unlike), 'utterance')} not beginning with "
+                "the speaker "
                 f"({named(unlike, 3)}): Kaldi's own tools want that, Keraldi does not"
             )
         for row in self._tables.get("spk2utt", []):
@@ -171,7 +172,8 @@ class Validator:
                 )
         if commands:
             self.warnings.append(
-                f"{self.path}/wav.scp: {commands} commands in place of audio, not tried: "
+                f"{self.path}/wav.scp: {counted(commands, 'command')} in place of audio, not "
+                "tried: "
                 "keraldi extract runs them with --allow-pipes only"
             )
 
@@ -293,7 +295,8 @@ class Validator:
             self._fault(
                 "text",
                 numbers[0],
-                f"unknown {word!r}, {len(numbers)} times; add it to {table} or correct the text",
+                f"unknown {word!r}, {counted(len(numbers), 'time')}; add it to {table} or "
+                "correct the text",
             )
 
 

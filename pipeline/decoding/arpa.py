@@ -5,7 +5,7 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from features.errors import DataError, named
+from features.errors import DataError, counted, named
 from features.files import write_text
 from pipeline.datadir.tables import read_lines
 from pipeline.decoding.ngram import START, History, Ngram
@@ -82,7 +82,10 @@ def _check_whole(path: str | Path, model: Ngram) -> None:
         f"{path}: {what}: {named(names)}; make the file again"
         for names, what in (
             (sorted(strange), "n-grams of symbols that are no 1-grams"),
-            (stuck, f"{len(stuck)} histories without a back-off weight"),
+            (
+                stuck,
+                f"{counted(len(stuck), 'history', 'histories')} without a back-off weight",
+            ),
         )
         if names
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numba
 import numpy as np
 
-from features.errors import DataError
+from features.errors import DataError, counted
 from pipeline.decoding.tokens import Token, runs
 
 Variants = Sequence[Sequence[int]]
@@ -168,8 +168,8 @@ def align_transcript(
         if shortest <= len(path):
             raise DataError("every path has probability 0; train the model again")
         raise DataError(
-            f"its {shortest // length} phones need at least {shortest} frames, it has "
-            f"{len(path)}; lower min_frames or remove the utterance"
+            f"{counted(shortest // length, 'phone')} for {counted(len(path), 'frame')}, at least "
+            f"{shortest} needed; lower min_frames or remove the utterance"
         )
     return labels[path]
 
@@ -202,7 +202,7 @@ def _path_ctc(log_probs: np.ndarray, phones: Sequence[int]) -> np.ndarray:
     )
     if path[0] < 0:
         raise DataError(
-            f"its {len(phones)} phones need more frames than the {len(path)} it has; "
+            f"{counted(len(phones), 'phone')} for {counted(len(path), 'frame')}, more needed; "
             "remove the utterance"
         )
     return path

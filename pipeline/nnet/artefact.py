@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from features.archive import ArchiveReader
-from features.errors import ConfigError, DataError
+from features.errors import ConfigError, DataError, counted
 from features.normalize import CmvnStats
 from pipeline.config import check
 from pipeline.nnet.recipe import Recipe
@@ -58,7 +58,7 @@ class Description:
         length = self.recipe.features.frame_length
         if len(samples) < length:
             raise DataError(
-                f"{len(samples)} samples are less than one frame of {length}; remove the "
+                f"{counted(len(samples), 'sample')}, less than one frame of {length}; remove the "
                 "utterance"
             )
 

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from features.errors import DataError
+from features.errors import DataError, counted
 from features.files import write_text
 from pipeline.nnet.batches import BatchPlan
 from pipeline.nnet.checkpoints import (
@@ -168,7 +168,8 @@ class Keeper(keras.callbacks.Callback):
         self._report(f"{place}: loss or gradient not finite; batch skipped: {names}")
         if progress.bad_batches >= self._config.training.bad_batches:
             raise DataError(
-                f"{self._folder}: {progress.bad_batches} batches were not finite, the last one "
+                f"{self._folder}: {counted(progress.bad_batches, 'batch', 'batches')} not "
+                "finite, the last one "
                 f"with {names}; lower optimizer.learning_rate or optimizer.clip_norm, or look "
                 "at the features of these utterances"
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from features.archive import ArchiveReader
-from features.errors import DataError, named
+from features.errors import DataError, counted, named
 from features.frontend import FrontendOptions, subsample_labels, transform
 from features.normalize import CmvnStats
 from pipeline.datadir.datadir import DataDir
@@ -107,14 +107,15 @@ def _check_lengths(data: DataDir, targets: Targets, skip: int) -> list[str]:
         frames = lengths[utt]
         if targets.framewise and len(labels) != frames:
             faults.append(
-                f"{data.path}: utterance {utt!r} has {frames} frames of features but "
-                f"{len(labels)} labels; align it again with these features"
+                f"{data.path}: utterance {utt!r} has {counted(frames, 'frame')} of features but "
+                f"{counted(len(labels), 'label')}; align it again with these features"
             )
         repeats = int(np.sum(labels[1:] == labels[:-1]))
         needed = len(labels) + repeats  # CTC puts a blank between two alike
         if not targets.framewise and needed > network_frames(frames, skip):
             faults.append(
-                f"{data.path}: utterance {utt!r} needs {needed} network frames for its labels "
+                f"{data.path}: utterance {utt!r} needs {counted(needed, 'network frame')} for "
+                "its labels "
                 f"but has {network_frames(frames, skip)}; lower frontend.skip or remove it"
             )
     return faults
@@ -137,8 +138,10 @@ class Examples:
         extra = sorted(set(targets.labels) - set(data.utterances))
         if absent or extra:
             raise DataError(
-                f"{data.path}: {len(absent)} utterances have no labels ({named(absent, 5)}) "
-                f"and {len(extra)} labels no utterance ({named(extra, 5)}); align this set"
+                f"{data.path}: no labels of {counted(len(absent), 'utterance')} "
+                f"({named(absent, 5)}) "
+                f"and no utterance of {counted(len(extra), 'label')} ({named(extra, 5)}); align "
+                "this set"
             )
         if data.utt2num_frames is None:
             raise DataError(

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from features.errors import DataError
+from features.errors import DataError, counted
 from features.files import atomic_file, write_text
 from features.spectral import FeatureOptions
 from pipeline.datadir.datadir import DataDir
@@ -197,7 +197,7 @@ class Training:
             report=self._report,
         )
         self._report(
-            f"{self.model.count_params()} weights; {plan.steps} steps an epoch, "
+            f"{self.model.count_params()} weights; {counted(plan.steps, 'step')} an epoch, "
             f"{100 * plan.padding:.1f} % padding"
         )
         runs = {b.layer.implementation for b in self.model.blocks if b.is_recurrent}

@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from features.errors import DataError
+from features.errors import DataError, counted
 from pipeline.reporting.album import Album, sources
 from pipeline.reporting.breakdown import by_class, by_length
 from pipeline.reporting.marks import place
@@ -113,7 +113,7 @@ def set_json(
         )
     names = zip(("phones.ctm", "ctm"), strange, strict=True)
     said = [
-        f"{name} of {count} utterances has other phones than were scored (a fold? give "
+        f"{name} of {counted(count, 'utterance')} has other phones than were scored (a fold? give "
         "--lang): they are shown without marks of errors"
         for name, count in names
         if count
@@ -146,7 +146,7 @@ def _against(main: ScoredSet, other: ScoredSet) -> dict[str, Any]:
 
 def _layer_text(layer: Mapping[str, Any]) -> str:
     """One of `network.layers` in words."""
-    parts = [str(layer["type"]), f"{layer['cells']} cells"]
+    parts = [str(layer["type"]), counted(layer["cells"], "cell")]
     if projection := layer.get("projection"):
         parts.append(f"projection {projection}")
     if layer.get("bidirectional", "none") not in (None, "none"):
@@ -169,7 +169,11 @@ def _facts(model: ModelDir) -> list[tuple[str, str]]:
     if epochs := len(history.get("epoch", ())):
         seconds = sum(value or 0.0 for value in history.get("seconds", ()))
         facts.append(
-            ("training", f"{epochs} epochs" + (f", {seconds:.0f} s" if seconds else ""))
+            (
+                "training",
+                f"{counted(epochs, 'epoch')}"
+                + (f", {seconds:.0f} s" if seconds else ""),
+            )
         )
     software = [f"{k} {v}" for k, v in model.environment if k in _SOFTWARE]
     if software:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.errors import DataError
+from features.errors import DataError, counted
 from pipeline.scoring.counts import ErrorCounts
 
 REPLICATES = 10_000
@@ -26,8 +26,8 @@ class Interval:
     def line(self) -> str:
         """One sentence for the protocol."""
         return (
-            f"95 % interval {self.low:.2f} to {self.high:.2f}, bootstrap over {self.groups} "
-            f"{self.unit}, {self.replicates} replicates"
+            f"95 % interval {self.low:.2f} to {self.high:.2f}, bootstrap over "
+            f"{counted(self.groups, self.unit.removesuffix('s'))}, {self.replicates} replicates"
         )
 
 

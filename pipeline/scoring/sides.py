@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from features.errors import DataError, named
+from features.errors import DataError, counted, named
 from pipeline.datadir.datadir import read_datadir
 from pipeline.datadir.lang import Lang
 from pipeline.datadir.lexicon import check_known
 from pipeline.datadir.tables import read_table
-from pipeline.scoring.table import Texts, check_same_utterances
+from pipeline.scoring.table import Texts, check_same_utterances, one_sided
 from pipeline.scoring.transcripts import Format, Transcripts, read_transcripts
 
 
@@ -47,30 +47,29 @@ def _join(
     text: Transcripts, hypotheses: Transcripts, joining: Joining, hyp: Path
 ) -> tuple[str, ...]:
     """Gives both sides the same utterances, in place; says what was done to which."""
-    notes = []
-    missing = sorted(set(text) - set(hypotheses), key=str.encode)
-    extra = sorted(set(hypotheses) - set(text), key=str.encode)
-    if missing and joining.missing == "delete":
+    missing, extra = one_sided(text, hypotheses)
+    done: list[tuple[list[str], tuple[str, ...], str]] = []
+    if joining.missing == "delete":
         hypotheses.update(dict.fromkeys(missing, ()))
-        notes.append(
-            f"{len(missing)} utterances without a hypothesis counted as deleted: "
-            + " ".join(missing)
+        done.append(
+            (missing, ("utterance",), "without a hypothesis counted as deleted")
         )
-    if missing and joining.missing == "ignore":
+    elif joining.missing == "ignore":
         for utt in missing:
             del text[utt]
-        notes.append(
-            f"{len(missing)} utterances without a hypothesis left out: "
-            + " ".join(missing)
-        )
-    if extra and joining.extra == "ignore":
+        done.append((missing, ("utterance",), "without a hypothesis left out"))
+    if joining.extra == "ignore":
         for utt in extra:
             del hypotheses[utt]
-        notes.append(
-            f"{len(extra)} hypotheses without a reference left out: " + " ".join(extra)
+        done.append(
+            (extra, ("hypothesis", "hypotheses"), "without a reference left out")
         )
     check_same_utterances(text, hypotheses, source=str(hyp))
-    return tuple(notes)
+    return tuple(
+        f"{counted(len(utts), *noun)} {what}: {' '.join(utts)}"
+        for utts, noun, what in done
+        if utts
+    )
 
 
 def _read_references(

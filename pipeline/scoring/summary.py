@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.errors import DataError
+from features.errors import DataError, counted
 from features.files import write_text
 from pipeline.datadir.phones import Fold
 from pipeline.datadir.tables import read_lines
@@ -75,8 +75,8 @@ def per_lines(scores: Mapping[str, Score], protocol: Protocol) -> list[str]:
         best.interval().line(),
         f"headline policy {protocol.headline} ({protocol.why})",
         *(f"{policy}: {scores[policy].total.line()}" for policy in POLICIES),
-        f"fold: {protocol.fold}; {best.total.tokens} reference tokens in "
-        f"{len(best.utterances)} utterances",
+        f"fold: {protocol.fold}; {counted(best.total.tokens, 'reference token')} in "
+        f"{counted(len(best.utterances), 'utterance')}",
         f"alignment: {_ALIGNED[protocol.alignment]}",
         f"decoding: {protocol.decoding}{mark}",
     ]

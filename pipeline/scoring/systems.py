@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from features.errors import DataError, named
+from features.errors import DataError, counted, named
 from pipeline.scoring.alignment import Pair
 from pipeline.scoring.counts import ErrorCounts
 from pipeline.scoring.paired import (
@@ -71,7 +71,7 @@ def check_comparable(first: System, second: System) -> None:
     if sets[0] != sets[1]:
         strange = sorted(sets[0] ^ sets[1], key=str.encode)
         raise DataError(
-            f"{first.name} and {second.name}: {len(strange)} utterances are in one only: "
+            f"{first.name} and {second.name}: {counted(len(strange), 'utterance')} in one only: "
             f"{named(strange)}; score both on the same set"
         )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
-from features.errors import DataError
+from features.errors import DataError, counted
 from pipeline.scoring.alignment import Alignment, Pair
 from pipeline.scoring.counts import Comparison, ErrorCounts, compare
 from pipeline.scoring.intervals import Interval, bootstrap_interval
@@ -20,6 +20,16 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
 
 
+def one_sided(
+    references: Collection[str], hypotheses: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """Utterances that only the references, and that only the hypotheses have, sorted."""
+    missing, extra = set(references) - set(hypotheses), set(hypotheses) - set(
+        references
+    )
+    return sorted(missing, key=str.encode), sorted(extra, key=str.encode)
+
+
 def check_same_utterances(
     references: Collection[str], hypotheses: Collection[str], *, source: str
 ) -> None:
@@ -28,13 +38,12 @@ def check_same_utterances(
     Raises:
         DataError: names those that only one side has.
     """
-    missing = sorted(set(references) - set(hypotheses))
-    extra = sorted(set(hypotheses) - set(references))
+    missing, extra = one_sided(references, hypotheses)
     faults = [
-        f"{source}: {len(names)} utterances {what}: {_listed(names)}"
+        f"{source}: {counted(len(names), 'utterance')} {what}: {_listed(names)}"
         for names, what in (
-            (missing, "of the reference are not there; decode the whole set"),
-            (extra, "are not in the reference; score against the set that was decoded"),
+            (missing, "of the reference not there; decode the whole set"),
+            (extra, "not in the reference; score against the set that was decoded"),
         )
         if names
     ]

@@ -49,7 +49,7 @@ def test_features_of_pieces_are_those_of_the_whole(sizes):
 
 
 def test_too_short_for_a_frame_is_an_error():
-    with pytest.raises(DataError, match="399 samples are less than one frame of 400"):
+    with pytest.raises(DataError, match="399 samples, less than one frame of 400"):
         list(feature_pieces([np.zeros(399, np.float32)], FeatureOptions()))
 
 

@@ -71,7 +71,7 @@ def test_long_recordings_give_the_same_frames_as_their_parts():
 
 
 def test_less_than_a_frame_is_told():
-    with pytest.raises(DataError, match="399 samples are less than one frame of 400"):
+    with pytest.raises(DataError, match="399 samples, less than one frame of 400"):
         compute_features(np.ones(399, np.float32), FeatureOptions())
 
 

@@ -236,7 +236,7 @@ def test_outputs_of_another_meaning_are_refused(systems, name, value):
 
 def test_other_utterances_are_named(systems):
     store("other", list(posteriors(0))[:1])
-    with pytest.raises(DataError, match="other: lacks 1 utterances .*: s2-u1"):
+    with pytest.raises(DataError, match="other: lacks 1 utterance .*: s2-u1"):
         combine("m0", "other", out="all")
 
 

@@ -42,7 +42,7 @@ def test_against_itself_there_is_no_difference(folder, capsys):
 @pytest.mark.parametrize(
     "content, options, message",
     [
-        ("u1 a b\n", {}, "7 utterances are in one only: u0"),
+        ("u1 a b\n", {}, "7 utterances in one only: u0"),
         (None, {"alignment": "sclite"}, "alignment is 'jiwer' and 'sclite'"),
     ],
 )

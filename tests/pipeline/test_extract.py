@@ -152,7 +152,7 @@ def test_another_rate_is_resampled_and_counted_or_refused(data, tmp_path, capsys
     assert extract(data, "--rate", "refuse") == 2
     assert "8000 Hz where features want 16000 Hz" in capsys.readouterr().err
     assert extract(data) == 0
-    assert "1 files resampled to 16000 Hz" in capsys.readouterr().err
+    assert "1 file resampled to 16000 Hz" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_told(data, capsys):

@@ -52,7 +52,7 @@ def test_unknown_words_are_listed_and_nothing_is_written(corpus):
     with pytest.raises(DataError) as caught:
         lm("train", "lang/lm.arpa", lang="lang")
     assert "'three', 2 times" in str(caught.value)
-    assert "'four', 1 times" in str(caught.value)
+    assert "'four', 1 time" in str(caught.value)
     assert not (corpus / "lang/lm.arpa").exists()
 
 

@@ -27,7 +27,7 @@ def test_mini_ends_with_its_counts(
     prepare.mini(out=str(tmp_path / "data"), quick=True)
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(
-        "prepare mini: train: 2 utterances, 0.00 h, 1 speakers; dev: 1 "
+        "prepare mini: train: 2 utterances, 0.00 h, 1 speaker; dev: 1 "
     )
 
 
@@ -65,11 +65,10 @@ def test_shared_speakers_are_warned_of(
     prepare.fsdd(str(digits), out=str(tmp_path / "data"))
     lines = capsys.readouterr().err.splitlines()
     assert (
-        "warning: 1 speakers are in both train and test (theo): the PER of test"
-        in lines[1]
+        "warning: 1 speaker in both train and test (theo): the PER of test" in lines[1]
     )
     assert lines[-1].startswith(
-        "prepare fsdd: train: 1 utterances, 0.00 h, 1 speakers; dev: 2"
+        "prepare fsdd: train: 1 utterance, 0.00 h, 1 speaker; dev: 2"
     )
 
 

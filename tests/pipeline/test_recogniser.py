@@ -77,7 +77,7 @@ def test_a_tenth_of_a_second_is_enough(recogniser):
     [
         (np.zeros(0, np.float32), 16000, AudioError, "array: no samples"),
         (np.zeros(4000, np.float32), 16000, AudioError, "array: silent"),
-        (speech(0.02), 16000, DataError, "320 samples are less than one frame of 400"),
+        (speech(0.02), 16000, DataError, "320 samples, less than one frame of 400"),
         (np.full(4000, np.nan), 16000, AudioError, "NaN or infinity"),
         (32000 * speech(), 16000, AudioError, "divide 16-bit samples by 32768"),
         (np.ones((2, 4000)), 16000, AudioError, "transpose it"),

@@ -200,8 +200,8 @@ def test_missing_and_extra_are_counted_and_named(folder, capsys, missing, line):
     score("ref.trn", "hyp.trn", out="scores", missing=missing, extra="ignore")
     assert lines(folder, "scores/per")[0].endswith(line)
     said = capsys.readouterr().err
-    assert "1 utterances without a hypothesis" in said and "u2" in said
-    assert "1 hypotheses without a reference left out: u9" in said
+    assert "1 utterance without a hypothesis" in said and "u2" in said
+    assert "1 hypothesis without a reference left out: u9" in said
 
 
 def test_the_record_holds_what_the_tables_say(folder):

@@ -65,7 +65,7 @@ def test_rates_by_file_speaker_and_folder(data, lang, random_model, tmp_path, ca
     assert main([str(word) for word in words]) == 1
     said = capsys.readouterr().err
     assert "4 done + 1 failed = 5 found" in said
-    assert "no reference of 1 recordings (u4)" in said
+    assert "no reference of 1 recording (u4)" in said
     assert (out / "unscored").read_text() == "u4\n"
     references = {"u1": "a b c d", "u2": "c d", "u3": "a b"}
     hyp = read_table(out / "hyp")

@@ -190,7 +190,7 @@ def test_an_interrupt_ends_it_as_the_end_of_input_does(when):
 
 
 def test_nothing_heard_is_told(model):
-    with pytest.raises(DataError, match="300 samples are less than one frame"):
+    with pytest.raises(DataError, match="300 samples, less than one frame"):
         streamed(model, np.ones(300, "<i2"))
 
 

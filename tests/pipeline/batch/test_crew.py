@@ -38,7 +38,7 @@ def test_deaths_cost_only_what_causes_them(tmp_path, capsys):
         found = [r for results in crew.run(square, shares, given_up) for r in results]
     expected = [n * n for n in range(48) if n != 17] + ["gave up 17"]
     assert sorted(found, key=str) == sorted(expected, key=str)
-    assert "a worker died; its 8 items are done again" in capsys.readouterr().err
+    assert "a worker died; 8 items to be done again" in capsys.readouterr().err
     assert not marks.exists()
 
 

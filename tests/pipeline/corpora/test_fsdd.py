@@ -51,9 +51,7 @@ def test_digits_are_words_of_the_lexicon(corpus: Path, tmp_path: Path) -> None:
 
 def test_strangers_are_listed(corpus: Path, tmp_path: Path) -> None:
     soundfile.write(corpus / "recordings" / "ten_theo_1.wav", np.zeros(80), 8000)
-    with pytest.raises(
-        DataError, match="1 files are not named .*: ten_theo_1.wav; rename"
-    ):
+    with pytest.raises(DataError, match="1 file not named .*: ten_theo_1.wav; rename"):
         prepare_fsdd(corpus, tmp_path / "data")
 
 

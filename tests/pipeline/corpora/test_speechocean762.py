@@ -97,7 +97,7 @@ def test_repacked_audio_is_found(corpus: Path, tmp_path: Path, suffix: str) -> N
 def test_missing_audio_is_listed(corpus: Path, tmp_path: Path) -> None:
     (corpus / "WAVE" / "SPEAKER0003" / "000301.WAV").unlink()
     with pytest.raises(
-        DataError, match="1 audio files are missing.*000301.WAV; get speechocean"
+        DataError, match="1 audio file missing.*000301.WAV; get speechocean"
     ):
         prepare_speechocean762(corpus, tmp_path / "data")
     assert not (tmp_path / "data").exists()

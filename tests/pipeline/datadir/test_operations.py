@@ -41,7 +41,7 @@ def replace_in(path, old: str, new: str) -> None:
 # file, what is replaced by what, and the message with its line
 FAULTS = [
     ("text", "ann-1 a b\n", "", "utt2spk:2: utterance 'ann-1' is absent from text"),
-    ("text", "ann-1 a b", "ann-1 a zz", "text:2: unknown 'zz', 1 times"),
+    ("text", "ann-1 a b", "ann-1 a zz", "text:2: unknown 'zz', 1 time"),
     ("text", "ann-1 a b", "ann-1", "text:2: 'ann-1' has no value"),
     ("text", "ann-1 a b", " ann-1 a b", "text:2: space at an end"),
     ("text", "ann-1 a b", "ann-1 a b\r", "text:2: ends in a carriage return"),
@@ -118,7 +118,7 @@ def test_joiners_of_a_script_are_no_fault(data):
 
 def test_commands_in_place_of_audio_are_warned_of(data):
     replace_in(data.path / "wav.scp", str(data.wav["ann-0"]), "cat x |")
-    assert ["1 commands" in line for line in check_datadir(data.path)] == [True]
+    assert ["1 command " in line for line in check_datadir(data.path)] == [True]
 
 
 def test_an_empty_list_of_utterances_is_one_fault(data):

@@ -119,7 +119,7 @@ def test_all_unknown_words_are_told_with_counts(lexicon):
         lang.check_oov(texts, source="text")
     lines = str(caught.value).splitlines()
     assert lines[0].startswith("text: unknown 'DOG', 3 times, first in utterance 'u1'")
-    assert lines[1].startswith("text: unknown 'OWL', 1 times")
+    assert lines[1].startswith("text: unknown 'OWL', 1 time")
     assert len(lines) == 2
 
 

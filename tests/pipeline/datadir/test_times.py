@@ -151,7 +151,7 @@ def test_every_phone_of_two_frames_is_heard(lengths):
     ("marks", "frames", "message"),
     [
         ([], 5, "no phone is marked"),
-        (MARKS, 2, "3 phones are marked but there are 2 frames"),
+        (MARKS, 2, "marks of 3 phones but 2 frames"),
         (
             [*MARKS, PhoneInterval("z", 3.0, 3.1)],
             50,

@@ -37,8 +37,8 @@ def test_transcripts_longer_than_the_frames_are_listed():
         transcripts.check_lengths(rooms, min_frames=3, source="data")
     told = str(caught.value).splitlines()
     assert [line.split(";")[0] for line in told] == [
-        "data: utterance 'u1': its 3 phones need at least 9 frames, it has 6",
-        "data: utterance 'u2': its 6 phones need at least 18 frames, it has 6",
+        "data: utterance 'u1': 3 phones for 6 frames, at least 9 needed",
+        "data: utterance 'u2': 6 phones for 6 frames, at least 18 needed",
     ]
 
 

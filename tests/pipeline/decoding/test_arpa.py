@@ -102,7 +102,7 @@ def test_a_damaged_file_is_refused(tmp_path, old, new, message):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("-0.75 a -0.125", "-0.75 a", "1 histories without a back-off weight: a; make"),
+        ("-0.75 a -0.125", "-0.75 a", "1 history without a back-off weight: a; make"),
         ("-0.75 a -0.125", "-0.75 a inf", "expected a log10 probability up to 0"),
         ("-0.2 a </s>", "-0.2 b </s>", "symbols that are no 1-grams: b; make"),
     ],

@@ -83,7 +83,7 @@ def test_a_transcript_longer_than_the_frames_is_refused(min_frames):
     scores = np.zeros((5 * min_frames - 1, 2))
     words = [[(0, 1, 0), (0, 1)], [(1, 0, 1)]]
     with pytest.raises(
-        DataError, match=f"5 phones need at least {5 * min_frames} frames"
+        DataError, match=f"5 phones for .* at least {5 * min_frames} needed"
     ):
         align_transcript(scores, words, silence=1, min_frames=min_frames)
 
@@ -148,7 +148,7 @@ def test_ctc_blanks_go_half_to_each_side():
 
 @pytest.mark.parametrize(
     "frames, phones, message",
-    [(2, [0, 0], "2 phones need more frames"), (3, [], "empty")],
+    [(2, [0, 0], "2 phones for .* more needed"), (3, [], "empty")],
 )
 def test_ctc_refuses_what_does_not_fit(frames, phones, message):
     with pytest.raises(DataError, match=message):

@@ -128,7 +128,7 @@ def test_tflite_says_the_same_at_any_length(tmp_path, name, delay):
         expected = model(samples[None]).numpy()[0]
         found = runtime.log_posteriors(samples)
         np.testing.assert_allclose(found, expected, atol=LOG_SUM)
-    with pytest.raises(DataError, match="10 samples are less than one frame of 400"):
+    with pytest.raises(DataError, match="10 samples, less than one frame of 400"):
         runtime.log_posteriors(noise(1.0)[:10])
     if not streams:
         with pytest.raises(ConfigError, match="cannot run in steps"):

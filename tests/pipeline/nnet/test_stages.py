@@ -118,7 +118,7 @@ def other_phones(here: Path) -> None:
 
 
 REFUSED = {
-    "labels missing": (drop_labels, "1 utterances have no labels"),
+    "labels missing": (drop_labels, "no labels of 1 utterance"),
     "lengths differ": (lengthen, "frames of features but .* labels; align it again"),
     "other phones": (other_phones, "other phones than the lang dir's"),
 }

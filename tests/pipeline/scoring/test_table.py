@@ -62,8 +62,8 @@ def test_both_sides_differences_are_listed():
     with pytest.raises(DataError) as caught:
         check_same_utterances(["u1", "u2"], ["u2", "u3", "u4"], source="hyp")
     assert str(caught.value).splitlines() == [
-        "hyp: 1 utterances of the reference are not there; decode the whole set: u1",
-        "hyp: 2 utterances are not in the reference; score against the set that was "
+        "hyp: 1 utterance of the reference not there; decode the whole set: u1",
+        "hyp: 2 utterances not in the reference; score against the set that was "
         "decoded: u3, u4",
     ]
 
