@@ -144,8 +144,8 @@ def _exact_warning(
         return None
     return (
         f"an exact search of {frames} frames x {counted(histories, 'history', 'histories')} x "
-        f"{phones} phones = {steps:.1e} steps takes about {minutes:.0f} min on one core; with a beam (15 unless "
-        "--exact is given) it takes a fraction, and nearly always finds the same"
+        f"{phones} phones = {steps:.1e} steps takes about {minutes:.0f} min on one core; with "
+        "a beam (15 unless --exact is given) it takes a fraction, and nearly always finds the same"
     )
 
 
