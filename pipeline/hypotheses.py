@@ -83,8 +83,8 @@ def _nbest_line(
             "lm": round(h.lm, 4),
             "phones": [symbols[token.phone] for token in h.tokens],
             "spans": [
-                [round(time, 4) for time in clock.span(token, frames, duration)]
-                for token in h.tokens
+                [round(time, 4) for time in span]
+                for span in clock.spans(h.tokens, frames, duration)
             ],
         }
         for h in found

@@ -144,18 +144,18 @@ class PhoneStream:
     def _intervals(
         self, tokens: list[Token], frames: int, seconds: float | None
     ) -> list[PhoneInterval]:
-        found, first = [], self._first
+        first, symbols = self._first, self._decoder.phones.symbols
         places = [Token(t.phone, t.start - first, t.end - first) for t in tokens]
         confidences = self._decoder.confidences(places, self._rows)
-        for token, confidence in zip(tokens, confidences, strict=True):
-            start, end = self._decoder.outputs.clock.span(token, frames, seconds)
-            symbol = self._decoder.phones.symbols[token.phone]
-            found.append(
-                PhoneInterval(
-                    symbol, round(start, 4), round(end, 4), round(confidence, 3)
-                )
+        spans = self._decoder.outputs.clock.spans(tokens, frames, seconds)
+        return [
+            PhoneInterval(
+                symbols[token.phone], round(start, 4), round(end, 4), round(sure, 3)
             )
-        return found
+            for token, (start, end), sure in zip(
+                tokens, spans, confidences, strict=True
+            )
+        ]
 
 
 def load_stream(

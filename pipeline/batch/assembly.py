@@ -4,7 +4,7 @@ import hashlib
 import os
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +26,8 @@ class Phone:
     confidence: float
 
 
-# Start and end in seconds of frames `start` to `end` of a recording of so many frames and
-# seconds.
-Span = Callable[[int, int, int, float], tuple[float, float]]
+# Start and end in seconds of what lies in a recording of so many frames and seconds.
+Spans = Callable[[Sequence[Phone | Word], int, float], list[tuple[float, float]]]
 Align = Callable[[Item, np.ndarray], Sequence[Word]]
 
 
@@ -73,7 +72,7 @@ class Assembly:
 
     Args:
         symbols: of the phones.
-        span: where frames lie in time.
+        spans: where frames lie in time.
         posteriors: folder for log-posteriors, or None.
         align: finds the words of an item in its log-posteriors; None where none are wanted.
     """
@@ -81,13 +80,13 @@ class Assembly:
     def __init__(
         self,
         symbols: Sequence[str],
-        span: Span,
+        spans: Spans,
         posteriors: Path | None,
         align: Align | None = None,
     ) -> None:
         self._symbols = symbols
         self._align = align
-        self._span = span
+        self._spans = spans
         self._folder = posteriors
         self._lock = threading.Lock()
         self._open: dict[str, _Open] = {}
@@ -128,20 +127,24 @@ class Assembly:
         """What came of a recording, all of whose windows are done."""
         total, seconds = window.total, window.seconds
 
-        def times(start: int, end: int) -> tuple[float, float]:
-            first, last = self._span(start, end, total, seconds)
-            return round(first, 4), round(last, 4)
+        def times(found: Sequence[Phone | Word]) -> Iterator[tuple[float, float]]:
+            for first, last in self._spans(found, total, seconds):
+                yield round(first, 4), round(last, 4)
 
         places = sorted(held.windows)
+        joined = join([held.windows[place] for place in places])
         phones = [
-            (self._symbols[p.phone], *times(p.start, p.end), round(p.confidence, 3))
-            for p in join([held.windows[place] for place in places])
+            (self._symbols[phone.phone], *span, round(phone.confidence, 3))
+            for phone, span in zip(joined, times(joined), strict=True)
         ]
         words = None
         if self._align is not None:
             matrix = np.concatenate([held.matrices[place] for place in places])
             found = self._align(item, matrix)
-            words = [(word.word, *times(word.start, word.end)) for word in found]
+            words = [
+                (word.word, *span)
+                for word, span in zip(found, times(found), strict=True)
+            ]
         return Outcome(
             item.id, item.source, held.state, round(seconds, 4), phones, words
         )

@@ -1,10 +1,11 @@
 """What there is to do: one item for each recording, or segment of one."""
 
 import os
+import re
 from dataclasses import dataclass
 from urllib.parse import quote_from_bytes
 
-_SAFE = "/+,=@~-_."
+_OTHER = re.compile(r"[^\w+,=@~.-]")  # than letters, digits and marks that stay
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,7 @@ def safe_id(name: str) -> str:
     """
     parts = []
     for part in name.split("/"):
-        kept = "".join(
-            char if char.isalnum() else quote_from_bytes(os.fsencode(char), _SAFE)
-            for char in part
-        )
+        kept = _OTHER.sub(lambda found: quote_from_bytes(os.fsencode(found[0])), part)
         if not part.strip("."):
             kept = kept.replace(".", "%2E") or "%2F"
         parts.append(kept)

@@ -8,7 +8,7 @@ from pipeline.batch.windows import Window
 from pipeline.nnet.recipe import ROWS
 
 _POOLED = 8 * ROWS  # windows that are sorted by length among each other
-_POOLED_BYTES = 16 << 20  # network input read ahead
+POOLED_BYTES = 16 << 20  # network input read ahead
 _LONG = (
     500  # frames: of longer windows half as many go together, for the memory they take
 )
@@ -49,7 +49,7 @@ class Pool:
         """Takes a window; the batches, when it was the last that they waited for."""
         self._readings.append(reading)
         self._bytes += reading.window.frames.nbytes
-        if len(self._readings) < self._most and self._bytes < _POOLED_BYTES:
+        if len(self._readings) < self._most and self._bytes < POOLED_BYTES:
             return []
         self._most = min(2 * self._most, _POOLED)
         return self.rest()

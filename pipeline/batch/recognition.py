@@ -195,14 +195,6 @@ class Recognition:
             for token, confidence in zip(tokens, confidences, strict=True)
         ]
 
-    def _span(
-        self, start: int, end: int, total: int, seconds: float
-    ) -> tuple[float, float]:
-        """Where frames `start` to `end` lie, in seconds."""
-        from pipeline.decoding.tokens import Token
-
-        return self._clock.span(Token(0, start, end), total, seconds)
-
     def _recognise(
         self, assembly: Assembly, readings: Sequence[Reading]
     ) -> list[Outcome]:
@@ -230,7 +222,7 @@ class Recognition:
         """
         symbols = self._recogniser.phones.symbols
         place = None if self._plan.posteriors is None else Path(self._plan.posteriors)
-        assembly = Assembly(symbols, self._span, place, self._align)
+        assembly = Assembly(symbols, self._clock.spans, place, self._align)
         # Sums of BLAS depend on its threads; the cores are busy anyway.
         with threadpool_limits(limits=1):
             yield from Turns(

@@ -7,17 +7,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from pipeline.batch.items import Item
-from pipeline.batch.reading import Fault, Pool, Reading
+from pipeline.batch.reading import POOLED_BYTES, Fault, Pool, Reading
 
 R = TypeVar("R")
+
+_STOCK = (
+    2  # batches for every thread that shall be ready, so that one can read meanwhile
+)
 
 
 class Turns(Generic[R]):
     """Reads items into batches and works on them, in as many threads as there are processors.
 
     Threads that do nothing but read would take processors from those that work. Here each
-    does one thing at a time, a batch wherever one is ready and else the next window, so that no
-    processor has two threads to run, none waits, and no more is read than memory has room for.
+    does one thing at a time, so that no processor has two threads to run. While some batches are
+    ready all but one work on them, and that one reads when they become few: two that read hinder
+    each other more (Python runs one at a time) than one that reads and one that works. No more is
+    read than memory has room for.
 
     Args:
         items: what to read; taken as they are needed.
@@ -40,9 +46,7 @@ class Turns(Generic[R]):
         self._read, self._work, self._fail = read, work, fail
         self._threads = threads
         self._changed = threading.Condition()
-        self._begun: deque[Iterator[Reading | Fault]] = (
-            deque()
-        )  # items with windows to come
+        self._begun: deque[Iterator[Reading | Fault]] = deque()  # with windows to come
         self._ready: deque[list[Reading]] = deque()
         self._pool = Pool()
         self._reading = 0  # threads that read just now
@@ -52,13 +56,11 @@ class Turns(Generic[R]):
         """What a thread does next, a batch or a window of an item; None when all is done."""
         with self._changed:
             while not self._closed:
+                if not self._enough() and (item := self._item()) is not None:
+                    self._reading += 1
+                    return item
                 if self._ready:
                     return self._ready.popleft()
-                if not self._begun:
-                    self._begun.extend(map(self._read, _first(self._items)))
-                if self._begun:
-                    self._reading += 1
-                    return self._begun.popleft()
                 if self._reading:
                     self._changed.wait()
                     continue
@@ -67,6 +69,25 @@ class Turns(Generic[R]):
                     return None
                 self._changed.notify_all()
         return None
+
+    def _enough(self) -> bool:
+        """Whether a thread that looks for work shall rather work than read."""
+        if not self._ready:
+            return False
+        stocked = len(self._ready) >= _STOCK * self._threads
+        return stocked or self._reading > 0 or self._threads == 1 or self._heavy()
+
+    def _heavy(self) -> bool:
+        """Whether the batches that are ready take as much memory as may be."""
+        size = sum(r.window.frames.nbytes for batch in self._ready for r in batch)
+        return size >= POOLED_BYTES
+
+    def _item(self) -> Iterator[Reading | Fault] | None:
+        """An item that has windows to come, if there is one."""
+        if self._begun:
+            return self._begun.popleft()
+        item = next(self._items, None)
+        return None if item is None else self._read(item)
 
     def _advance(self, item: Iterator[Reading | Fault]) -> list[R]:
         """Reads the next window of an item; the results, when it cannot be read."""
@@ -126,9 +147,3 @@ class Turns(Generic[R]):
                 self._changed.notify_all()
             for thread in threads:
                 thread.join()
-
-
-def _first(items: Iterator[Item]) -> list[Item]:
-    """The next item, if there is one."""
-    item = next(items, None)
-    return [] if item is None else [item]

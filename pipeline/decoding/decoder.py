@@ -193,11 +193,8 @@ class Decoder:
         """
         frames, clock = len(log_posteriors), self.outputs.clock
         confidences = self.confidences(tokens, log_posteriors)
+        spans = clock.spans(tokens, frames, duration)
         return [
-            PhoneInterval(
-                self.phones.symbols[token.phone],
-                *clock.span(token, frames, duration),
-                confidence,
-            )
-            for token, confidence in zip(tokens, confidences, strict=True)
+            PhoneInterval(self.phones.symbols[token.phone], *span, confidence)
+            for token, span, confidence in zip(tokens, spans, confidences, strict=True)
         ]

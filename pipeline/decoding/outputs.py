@@ -1,5 +1,6 @@
 """What the numbers mean that a model puts out for every frame; and where its frames lie."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -9,9 +10,17 @@ from features.errors import DataError
 from features.frontend import FrontendOptions
 from features.spectral import FeatureOptions
 from pipeline.datadir.phones import PhoneTable
-from pipeline.decoding.tokens import Token
 
 _ROUNDING = 1e-3  # above 0, of the log of a sure thing in single precision
+
+
+class Placed(Protocol):
+    """What lies over frames `start` to `end` (not included)."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -30,25 +39,29 @@ class Clock:
     frame_length: float
     skip: int
 
-    def border(self, frame: int) -> float:
-        """The time half-way between the centres of network frame `frame` - 1 and `frame`."""
-        middle = (frame * self.skip + self.skip // 2) * self.frame_shift
-        return middle + self.frame_length / 2 - self.skip * self.frame_shift / 2
+    def borders(self, frames: np.ndarray) -> np.ndarray:
+        """The times [N] half-way between the centres of network frames [N] and those before."""
+        middles = (frames * self.skip + self.skip // 2) * self.frame_shift
+        return middles + self.frame_length / 2 - self.skip * self.frame_shift / 2
 
-    def span(
-        self, token: Token, num_frames: int, duration: float | None
-    ) -> tuple[float, float]:
-        """Start and end of a token in seconds; edge tokens reach to the utterance's edges.
+    def spans(
+        self, tokens: Sequence[Placed], num_frames: int, duration: float | None
+    ) -> list[tuple[float, float]]:
+        """Start and end of tokens in seconds; edge tokens reach to the utterance's edges.
 
         Args:
-            token: of an utterance of `num_frames` network frames.
+            tokens: of an utterance of `num_frames` network frames.
             duration: of the utterance; taken from its frames when None.
         """
-        last = self.border(num_frames) if duration is None else duration
-        start = self.border(token.start) if token.start else 0.0
-        end = self.border(token.end) if token.end < num_frames else last
+        starts = np.array([token.start for token in tokens], np.int64)
+        ends = np.array([token.end for token in tokens], np.int64)
+        begins = np.where(starts > 0, self.borders(starts), 0.0)
+        lasts = self.borders(ends)
+        if duration is not None:
+            lasts[ends >= num_frames] = duration
         # A stated duration may be rounded below the last border.
-        return start, max(end, start + self.frame_shift / 2)
+        lasts = np.maximum(lasts, begins + self.frame_shift / 2)
+        return list(zip(begins.tolist(), lasts.tolist(), strict=True))
 
 
 class Recipe(Protocol):

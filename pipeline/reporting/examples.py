@@ -59,8 +59,8 @@ def draw_posteriors(
     values = np.exp(layer.phone_posteriors(posteriors[utt]))
     names = [*layer.phones, *([_BLANK] if layer.ctc else [])]
     image, rows = posteriorgram(values, names, [mark.phone for mark in marks])
-    start, end = max(0.0, layer.clock.border(0)), layer.clock.border(len(values))
-    return {"image": image, "rows": rows, "start": start, "end": end}
+    start, end = layer.clock.borders(np.array([0, len(values)])).tolist()
+    return {"image": image, "rows": rows, "start": max(0.0, start), "end": end}
 
 
 def draw_sound(data: DataDir, utt: str, *, allow_pipes: bool) -> dict[str, Any]:

@@ -44,8 +44,9 @@ def test_borders_lie_between_the_centres_that_labels_are_taken_from(skip, first)
     # Network frame 2 is labelled by feature frame 2 * skip + skip // 2, centred at
     # that * 10 ms + 12.5 ms; half of skip * 10 ms before it is the border to frame 1.
     clock = Clock(0.01, 0.025, skip)
-    assert clock.border(2) == pytest.approx(first, abs=EXACT)
-    assert clock.border(3) - clock.border(2) == pytest.approx(skip * 0.01, abs=EXACT)
+    second, third = clock.borders(np.array([2, 3]))
+    assert second == pytest.approx(first, abs=EXACT)
+    assert third - second == pytest.approx(skip * 0.01, abs=EXACT)
 
 
 def test_times_to_labels_and_back_are_off_by_less_than_half_a_frame():
