@@ -18,7 +18,7 @@ from features.errors import AudioError
 _UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what programs write that stream WAV into a pipe
 _SPHERE_MAGIC = b"NIST_1A"
 _LOUDEST_FLOAT = 4.0  # a lossy codec may pass 1; unscaled 16-bit samples pass this
-_OVERSHOOT = 0.1  # seconds that a segment may end past its recording: times are rounded
+OVERSHOOT = 0.1  # seconds that a segment may end past its recording: times are rounded
 
 
 def _riff_data_size(file: BinaryIO) -> tuple[int, int] | None:
@@ -222,7 +222,7 @@ def part_of(
             f"{name}: {total / rate:.3f} s long, but a segment begins at {start:.3f} s; "
             "mend segments"
         )
-    if last > total + _OVERSHOOT * rate:
+    if last > total + OVERSHOOT * rate:
         raise AudioError(
             f"{name}: {total / rate:.3f} s long, but a segment ends at {end:.3f} s; "
             "mend segments"

@@ -1,5 +1,6 @@
 """A data dir read line by line, as a validator needs it: no fault stops the reading."""
 
+import math
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -46,6 +47,15 @@ def _unseen(line: str, name: str) -> str:
             called = unicodedata.name(character, "a control character")
             return f"U+{ord(character):04X} ({called.lower()})"
     return ""
+
+
+def number_in(field: str) -> float | None:
+    """The finite number that a field holds; None where it holds another thing."""
+    try:
+        value = float(field)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 @dataclass(frozen=True)

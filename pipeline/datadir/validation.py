@@ -1,14 +1,14 @@
 """Every fault of a data dir, each with its file, line and mend."""
 
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from features.errors import DataError, counted, named
 from features.temporaries import recover
+from pipeline.datadir.durations import RecordingTimes
 from pipeline.datadir.lang import Lang
-from pipeline.datadir.rows import KEYS, Rows
+from pipeline.datadir.rows import KEYS, Rows, number_in
 from pipeline.datadir.times import read_ctm
 
 _MOST = 1000  # faults of one kind that are listed one by one: a page, not a book
@@ -38,6 +38,7 @@ class Validator:
         read = Rows(self.path)
         self._fault, self._keys = read.fault, read.keys
         self._tables = read.tables
+        self._times = RecordingTimes(read.tables)
         self.faults = read.faults
         self.warnings: list[str] = []
 
@@ -180,7 +181,7 @@ class Validator:
     def _check_segments(self) -> None:
         for row in self._tables.get("segments", []):
             fields = row.value.split()
-            times = [_number(field) for field in fields[1:]]
+            times = [number_in(field) for field in fields[1:]]
             if len(fields) != 3 or None in times:
                 self._fault(
                     "segments",
@@ -206,11 +207,13 @@ class Validator:
                     row.number,
                     f"from {start} s to {end} s: expected 0 <= start < end, or -1 for the end",
                 )
+            elif fault := self._times.fault(fields[0], start, end):
+                self._fault("segments", row.number, fault)
 
     def _check_numbers(self) -> None:
         for name, whole in _NUMBERS.items():
             for row in self._tables.get(name, []):
-                value = _number(row.value)
+                value = number_in(row.value)
                 if value is None or value <= 0 or (whole and value != int(value)):
                     plain = "seconds" if name.endswith("2dur") else "a number"
                     what = f"{'a whole number' if whole else plain} above 0"
@@ -298,14 +301,6 @@ class Validator:
                 f"unknown {word!r}, {counted(len(numbers), 'time')}; add it to {table} or "
                 "correct the text",
             )
-
-
-def _number(field: str) -> float | None:
-    try:
-        value = float(field)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
 
 
 def shortened(faults: list[str]) -> Iterator[str]:
