@@ -40,7 +40,9 @@ class StoredLayer(OutputLayer):
 
 
 class Source(Protocol):
-    """Somewhere to get the posteriors of a set."""
+    """Somewhere to get the posteriors of a set; its `place` is for messages."""
+
+    place: Path
 
     def inputs(self, data: Path) -> list[Path]:
         """The files whose content decides the posteriors of a data dir."""
@@ -67,6 +69,7 @@ class Model:
 
     def __init__(self, folder: Path, crewing: Crewing, marks: Path) -> None:
         self._folder, self._crewing, self._marks = folder, crewing, marks
+        self.place = folder
         self._recogniser: "Recogniser | None" = None
 
     def inputs(self, data: Path) -> list[Path]:
@@ -122,6 +125,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.place = folder / "posteriors.scp"
 
     def inputs(self, data: Path) -> list[Path]:
         """The stored files; the set's list of utterances."""
@@ -203,7 +207,10 @@ def checked(
     """A set's posteriors, each checked against what they are said to be, with progress."""
     stream = progress(source.posteriors(data), total=len(data.utterances), label=label)
     for utt, matrix in stream:
-        layer.check(utt, matrix)
+        try:
+            layer.check(utt, matrix)
+        except DataError as error:
+            raise DataError(f"{source.place}: {error}") from None
         yield utt, matrix
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from features.errors import ConfigError, counted
+from features.errors import ConfigError, counted, named
 from pipeline.datadir.lang import Lang, read_lang
 from pipeline.datadir.lexicon import check_known
 from pipeline.datadir.times import PhoneInterval, read_ctm
@@ -114,7 +114,7 @@ def find_extras(
     if others := [phone for phone, name in classes.items() if name == OTHER]:
         notes.append(
             f"under '{OTHER}' for want of a broad class: {counted(len(others), 'phone')}: "
-            f"{' '.join(others)}; name them in the lang dir's classes.txt"
+            f"{named(others)}; name them in the lang dir's classes.txt"
         )
     headline = headline_policy(
         sides.references, lang.scoring_silence if lang else frozenset()

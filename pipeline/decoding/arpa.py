@@ -119,8 +119,9 @@ def read_arpa(path: str | Path) -> Ngram:
             entry = _entry(line, section)
             if entry is None:
                 raise DataError(
-                    f"{path}:{number}: expected a log10 probability up to 0, {section} "
-                    f"symbols and perhaps a back-off, got {line!r}; make the file again"
+                    f"{path}:{number}: expected a log10 probability up to 0, "
+                    f"{counted(section, 'symbol')} and perhaps a back-off, got {line!r}; make the "
+                    "file again"
                 )
             prob, gram, backoff = entry
             if gram in probs:

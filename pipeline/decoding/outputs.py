@@ -152,7 +152,8 @@ class OutputLayer:
             )
         if np.isnan(log_posteriors).any():
             raise DataError(
-                f"utterance {utt!r}: its posteriors hold NaN; train the model again"
+                f"utterance {utt!r}: its posteriors hold NaN; train the model again, or "
+                "make the archive again"
             )
         if log_posteriors.size and log_posteriors.max() > _ROUNDING:
             raise DataError(

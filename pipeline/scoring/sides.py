@@ -12,6 +12,8 @@ from pipeline.datadir.tables import read_table
 from pipeline.scoring.table import Texts, check_same_utterances, one_sided
 from pipeline.scoring.transcripts import Format, Transcripts, read_transcripts
 
+_COMMON = 0.1  # of the tokens, at least, in any two texts of one alphabet
+
 
 @dataclass(frozen=True)
 class Sides:
@@ -72,6 +74,27 @@ def _join(
     )
 
 
+def _empty(hypotheses: Transcripts) -> tuple[str, ...]:
+    """Names the hypotheses without a phone: every phone of their references is deleted."""
+    utts = [utt for utt, phones in hypotheses.items() if not phones]
+    if not utts:
+        return ()
+    return (f"{counted(len(utts), 'hypothesis', 'hypotheses')} empty: {named(utts)}",)
+
+
+def _strange(text: Transcripts, hypotheses: Transcripts) -> tuple[str, ...]:
+    """A warning where the sides are of different alphabets, such as words and phones."""
+    heard = {symbol for line in hypotheses.values() for symbol in line}
+    said = [symbol for line in text.values() for symbol in line]
+    common = sum(symbol in heard for symbol in said)
+    if not heard or common >= _COMMON * len(said):
+        return ()
+    return (
+        f"warning: {common} of {counted(len(said), 'reference token')} are anywhere in the "
+        "hypotheses; if one side is words and the other phones, give --lang",
+    )
+
+
 def _read_references(
     source: Path, speakers: str | None, form: Format
 ) -> tuple[Path, dict[str, tuple[str, ...]], dict[str, str]]:
@@ -112,7 +135,8 @@ def read_sides(
     # A decode dir's `hyp` is Kaldi text, whatever its phones look like.
     form: Format = "text" if hyp.name == "hyp" else joining.form
     hypotheses = read_transcripts(hyp, form=form)
-    notes = _join(text, hypotheses, joining, hyp)
+    notes = _strange(text, hypotheses) if lang is None else ()
+    notes += _empty(hypotheses) + _join(text, hypotheses, joining, hyp)
     if nobody := sorted(set(text) - set(utt2spk)):
         raise DataError(
             f"{speakers or source / 'utt2spk'}: no speaker of {named(nobody)}; add them"

@@ -375,7 +375,9 @@ def test_a_failed_run_leaves_the_old_hypotheses(recogniser):
     decode("exp/x", "test", "exp/x/decode_test", lang="lang")
     before = read_table("exp/x/decode_test/hyp")
     recogniser.posteriors["s2-u2"] = np.full((4, 3), np.nan, np.float32)
-    with pytest.raises(DataError, match="'s2-u2': its posteriors hold NaN"):
+    with pytest.raises(
+        DataError, match="exp/x: utterance 's2-u2': its posteriors hold NaN"
+    ):
         decode("exp/x", "test", "exp/x/decode_test", lang="lang", min_frames=3)
     assert read_table("exp/x/decode_test/hyp") == before
 

@@ -204,6 +204,24 @@ def test_missing_and_extra_are_counted_and_named(folder, capsys, missing, line):
     assert "1 hypothesis without a reference left out: u9" in said
 
 
+def test_empty_hypotheses_are_counted_and_named(folder, capsys):
+    (folder / "ref.trn").write_text("a b (u1)\nc d (u2)\n")
+    (folder / "hyp.trn").write_text("a x y (u1)\n(u2)\n")
+    score("ref.trn", "hyp.trn", out="scores")
+    said = capsys.readouterr().err
+    assert "score: 1 hypothesis empty: u2" in said
+    assert "warning" not in said
+
+
+def test_words_against_phones_are_warned_of(folder, capsys):
+    (folder / "ref.trn").write_text("HELLO A WORLD (u1)\n" + "NINE (u2)\n")
+    (folder / "hyp.trn").write_text("h e l o (u1)\nn ai n (u2)\n")
+    score("ref.trn", "hyp.trn", out="scores")
+    said = capsys.readouterr().err
+    assert "0 of 4 reference tokens are anywhere in the hypotheses" in said
+    assert "give --lang" in said
+
+
 def test_the_record_holds_what_the_tables_say(folder):
     (folder / "test/spk2gender").write_text("s1 f\ns2 m\n")
     times = "".join(
