@@ -14,9 +14,8 @@ from features.errors import ConfigError, counted
 from features.normalize import CmvnStats
 from pipeline.batch.exported import is_exported
 from pipeline.batch.options import given_stats
-from pipeline.config import load
 from pipeline.datadir.times import PhoneInterval
-from pipeline.decoding.settings import DecodeSettings
+from pipeline.decoding.settings import given_settings
 from pipeline.nnet.recipe import stored_network
 from pipeline.stage import note, require
 
@@ -144,7 +143,7 @@ def listen(
 
     if arpa is not None:
         require(arpa, mend="run keraldi lm")
-    chosen = load(settings, DecodeSettings) if settings else DecodeSettings()
+    chosen = given_settings(settings)
     stats = given_stats(model, cmvn)
     stream = load_stream(
         model,

@@ -9,12 +9,11 @@ import numpy as np
 
 from features.audio import mono_samples, read_audio, resample
 from features.errors import ConfigError, DataError
-from pipeline.config import load
 from pipeline.datadir.times import PhoneInterval
 from pipeline.decoding.decoder import Decoder
 from pipeline.decoding.grammar import read_grammar
 from pipeline.decoding.outputs import OutputLayer
-from pipeline.decoding.settings import DecodeSettings
+from pipeline.decoding.settings import DecodeSettings, given_settings
 from pipeline.nnet.artefact import (
     GRAMMAR,
     SETTINGS,
@@ -55,12 +54,11 @@ class Search:
 
         Raises:
             DataError: model and grammar have different phones.
+            ConfigError: a setting is wrong or missing.
         """
         layer = OutputLayer.of(description.recipe)
         decoder = Decoder(layer, read_grammar(arpa, layer.table))
-        return cls(
-            decoder, load(settings, DecodeSettings) if settings else DecodeSettings()
-        )
+        return cls(decoder, given_settings(settings))
 
 
 def _open(

@@ -12,8 +12,7 @@ from pipeline.batch.crew import Crewing
 from pipeline.batch.exported import is_exported
 from pipeline.batch.journal import WORK
 from pipeline.batch.recognition import Plan
-from pipeline.config import check, load
-from pipeline.decoding.settings import DecodeSettings
+from pipeline.decoding.settings import DecodeSettings, given_settings, whole_settings
 from pipeline.nnet.artefact import (
     GRAMMAR,
     SETTINGS,
@@ -88,7 +87,7 @@ def model_recipe(model: str) -> Recipe:
 
 def parse_settings(text: str, source: str) -> DecodeSettings:
     """The settings that an exported model carries."""
-    return check(yaml.safe_load(text), DecodeSettings, source=source)
+    return whole_settings(yaml.safe_load(text), source)
 
 
 def given_stats(model: str, cmvn: str | None) -> list[list[float]] | None:
@@ -135,7 +134,7 @@ def make_plan(
     if settings is None and SETTINGS in carried:
         chosen = parse_settings(carried[SETTINGS], f"{model}:{SETTINGS}")
     else:
-        chosen = load(settings, DecodeSettings) if settings else DecodeSettings()
+        chosen = given_settings(settings)
     parts = str(Path(out) / WORK / "posteriors") if options.posteriors else None
     return Plan(
         model,

@@ -3,12 +3,12 @@
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from features.errors import ConfigError
-from pipeline.config import load, parse_yaml
+from pipeline.config import check, parse_yaml
 
 Search = Literal["viterbi", "prefix beam", "greedy", "votes"]
 
@@ -107,18 +107,30 @@ class DecodeSettings:
         )
 
 
-def read_settings(path: str | Path) -> DecodeSettings:
-    """Reads a `settings.yaml`, in which every setting must stand.
+def whole_settings(values: Any, source: str) -> DecodeSettings:
+    """Makes settings of plain values, in which every setting must stand.
 
     Raises:
         ConfigError: one is missing (a default in its place would be an invention) or no
             value of its kind.
     """
-    found, there = load(path, DecodeSettings), parse_yaml(path) or {}
-    absent = [field.name for field in fields(DecodeSettings) if field.name not in there]
+    found = check(values, DecodeSettings, source=source)
+    absent = [
+        field.name for field in fields(DecodeSettings) if field.name not in values
+    ]
     if absent:
         raise ConfigError(
-            f"{path}: no {', '.join(absent)}; give a settings.yaml as keraldi decode writes it, "
-            "or decode again"
+            f"{source}: no {', '.join(absent)}; give a settings.yaml as keraldi decode writes "
+            "it, or decode again"
         )
     return found
+
+
+def read_settings(path: str | Path) -> DecodeSettings:
+    """Reads a `settings.yaml`; see `whole_settings`."""
+    return whole_settings(parse_yaml(path), str(path))
+
+
+def given_settings(path: str | Path | None) -> DecodeSettings:
+    """The settings of a file, or the defaults where none is given."""
+    return DecodeSettings() if path is None else read_settings(path)

@@ -114,6 +114,14 @@ def test_statistics_of_others_can_be_given(random_model, recogniser, statistics)
     assert not np.allclose(*both, atol=0.1)
 
 
+def test_settings_with_gaps_are_refused(random_model, tmp_path):
+    (tmp_path / "settings.yaml").write_text("insertion_penalty: 1000.0\n")
+    with pytest.raises(
+        ConfigError, match="settings.yaml: no acoustic_scale, prior_scale"
+    ):
+        Recogniser.load(random_model, settings=tmp_path / "settings.yaml")
+
+
 def test_settings_are_used(random_model, recogniser, tmp_path):
     save(tmp_path / "settings.yaml", DecodeSettings(insertion_penalty=1000.0))
     strict = Recogniser.load(random_model, settings=tmp_path / "settings.yaml")

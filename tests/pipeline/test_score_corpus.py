@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from features.archive import ArchiveWriter
 from pipeline.__main__ import main
 from pipeline.datadir.lang import Lang, write_lang
 from pipeline.datadir.lexicon import Lexicon
@@ -85,6 +86,23 @@ def test_rates_by_file_speaker_and_folder(data, lang, random_model, tmp_path, ca
     ]
     speakers = (out / "scoring" / "per_spk").read_text().splitlines()
     assert [line.split()[0] for line in speakers[1:]] == ["a", "b"]
+
+
+def test_statistics_are_used_as_transcribe_uses_them(data, random_model, tmp_path):
+    with ArchiveWriter(tmp_path / "cmvn.ark", tmp_path / "cmvn.scp") as writer:
+        stats = np.zeros((2, 13))
+        stats[0, :-1], stats[1, :-1], stats[0, -1] = -450.0, 2800.0, 100.0
+        writer.write("s", stats)
+    common = [str(data), "--model", str(random_model), "--posteriors", "--out"]
+    given = ["--cmvn", str(tmp_path / "cmvn.scp")]
+    outs = [str(tmp_path / name) for name in ("own", "given", "transcribed")]
+    text = ["--text", str(data / "text")]
+    assert main(["score-corpus", *common, outs[0], *text]) == 1
+    assert main(["score-corpus", *common, outs[1], *text, *given]) == 1
+    assert main(["transcribe", *common, outs[2], *given]) == 1
+    arks = [(tmp_path / out / "posteriors.ark").read_bytes() for out in outs]
+    assert arks[1] == arks[2]
+    assert arks[0] != arks[1]
 
 
 def test_references_by_id_for_plain_audio(random_model, tmp_path):

@@ -155,10 +155,17 @@ def test_a_long_file_keeps_its_times(
         (["--model", "absent"], "absent/final.keras: no such file"),
         (["--model", "MODEL", "--threads", "-1"], "--threads: expected at least 1"),
         (["--model", "MODEL", "--arpa", "none.arpa"], "none.arpa: no such file"),
+        (
+            ["--model", "MODEL", "--settings", "GAPS"],
+            "gaps.yaml: no acoustic_scale, prior",
+        ),
     ],
 )
 def test_mistakes_are_told(words, message, corpus, random_model, tmp_path, capsys):
-    words = [str(random_model) if word == "MODEL" else word for word in words]
+    gaps = tmp_path / "gaps.yaml"
+    gaps.write_text("lm_weight: 2.0\n")
+    paths = {"MODEL": random_model, "GAPS": gaps}
+    words = [str(paths.get(word, word)) for word in words]
     assert run(corpus, "--out", tmp_path, *words) == 2
     assert message in capsys.readouterr().err
 
