@@ -4,18 +4,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Protocol
 
-import numpy as np
-
 from features.errors import ConfigError, counted
-from features.normalize import CmvnStats
 from pipeline.batch.exported import is_exported
-from pipeline.batch.options import given_stats
+from pipeline.batch.options import given_stats, model_file
 from pipeline.datadir.times import PhoneInterval
-from pipeline.decoding.settings import given_settings
+from pipeline.nnet.artefact import parse_description, read_companions
 from pipeline.nnet.recipe import stored_network
 from pipeline.stage import note, require
 
@@ -104,6 +100,15 @@ def follow(stream: Hearing, descriptor: int, write: Callable[[str], None]) -> in
         return count + tell(stream.finish())
 
 
+def _hears_no_future(model: str) -> bool:
+    """Whether a model can be fed as audio comes in, told without TensorFlow."""
+    path = model_file(model)
+    if is_exported(model):
+        return parse_description(read_companions(path), model).streams
+    _, layers = stored_network(path)
+    return all(layer["bidirectional"] == "none" for layer in layers)
+
+
 def check_streaming(model: str, rate: int | None, others: Mapping[str, object]) -> int:
     """What a stream cannot do is refused before TensorFlow is loaded; the rate of its samples.
 
@@ -120,13 +125,8 @@ def check_streaming(model: str, rate: int | None, others: Mapping[str, object]) 
         raise ConfigError(
             f"--stream: raw samples do not say their rate; expected --rate in Hz, got {rate}"
         )
-    if is_exported(model):
-        raise ConfigError(
-            f"--stream: {model} is heard whole; give the model dir that it was made of"
-        )
-    require(Path(model) / "final.keras", mend="run keraldi train, or give its folder")
-    _, layers = stored_network(Path(model) / "final.keras")
-    if any(layer["bidirectional"] != "none" for layer in layers):
+    require(model_file(model), mend="run keraldi train, or give its folder")
+    if not _hears_no_future(model):
         raise ConfigError(
             f"--stream: {model} is bidirectional: it hears an utterance from its end too, and "
             "cannot speak before; train a unidirectional one (label_delay lets it hear some of "
@@ -143,14 +143,9 @@ def listen(
 
     if arpa is not None:
         require(arpa, mend="run keraldi lm")
-    chosen = given_settings(settings)
-    stats = given_stats(model, cmvn)
+    given_stats(model, cmvn)  # says whether they fit before TensorFlow is loaded
     stream = load_stream(
-        model,
-        arpa=arpa,
-        settings=chosen,
-        rate_hz=rate_hz,
-        stats=None if stats is None else CmvnStats(np.array(stats)),
+        model, arpa=arpa, settings=settings, cmvn=cmvn, rate_hz=rate_hz
     )
     note(
         f"transcribe: 16-bit samples at {rate_hz} Hz from standard input; a sound is known "

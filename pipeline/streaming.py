@@ -1,39 +1,34 @@
 """Phones of a sound that is still going on, each as soon as it is certain."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from features.errors import ConfigError, DataError, counted
 from features.normalize import CmvnStats
 from features.streams import FeatureStream, FrontendStream, PcmStream
+from pipeline.batch.exported import is_exported
 from pipeline.datadir.times import PhoneInterval
-from pipeline.decoding.decoder import Decoder
 from pipeline.decoding.incremental import make_search
-from pipeline.decoding.settings import DecodeSettings
 from pipeline.decoding.tokens import Token
+from pipeline.nnet.artefact import Description, Runtime
+from pipeline.nnet.chunks import CHUNK
+from pipeline.recogniser import Recogniser, Search
 
-if TYPE_CHECKING:
-    from pipeline.nnet.recipe import Recipe
-    from pipeline.nnet.recogniser import Recogniser
 
-
-def known_stats(recipe: "Recipe", given: CmvnStats | None) -> CmvnStats | None:
+def known_stats(description: Description) -> CmvnStats | None:
     """The statistics for CMVN, which a stream must know before it begins.
 
     Raises:
         ConfigError: they are those of the speaker or the utterance.
     """
-    kind = recipe.frontend.cmvn
-    if kind == "none" or given is not None:
-        return given
-    if kind == "global" and recipe.global_cmvn is not None:
-        return CmvnStats(np.array(recipe.global_cmvn))
+    if description.stats is not None:
+        return CmvnStats(np.array(description.stats))
+    kind = description.recipe.frontend.cmvn
+    if kind == "none":
+        return None
     raise ConfigError(
         f"the model was trained with cmvn: {kind}, and mean and variance of a {kind} are known "
-        "at its end only; give --cmvn FILE, a cmvn.scp whose statistics are used throughout, or "
-        "train with cmvn: global"
+        "at its end only; give --cmvn FILE, a cmvn.scp whose statistics are used throughout "
+        "(of an exported model to keraldi export), or train with cmvn: global"
     )
 
 
@@ -41,33 +36,22 @@ class PhoneStream:
     """Audio in pieces to phones.
 
     Args:
-        recogniser: a unidirectional model.
-        decoder: for its posteriors.
-        settings: of the search.
+        runtime: a unidirectional model.
+        search: for its posteriors.
         rate_hz: of the samples.
-        stats: for CMVN, in place of the model's own.
 
     Raises:
         ConfigError: model or search want to know the whole utterance.
     """
 
-    def __init__(
-        self,
-        recogniser: "Recogniser",
-        decoder: Decoder,
-        settings: DecodeSettings,
-        *,
-        rate_hz: int,
-        stats: CmvnStats | None = None,
-    ) -> None:
-        from pipeline.nnet.stream import CHUNK, NetworkStream
-
-        recipe = recogniser.recipe
-        self._network = NetworkStream(recogniser)
-        self._search = make_search(decoder, settings)
+    def __init__(self, runtime: Runtime, search: Search, *, rate_hz: int) -> None:
+        description, decoder = runtime.description, search.decoder
+        recipe = description.recipe
+        self._network = runtime.stream()
+        self._search = make_search(decoder, search.settings)
         self._samples = PcmStream(rate_hz, recipe.features.rate_hz)
         self._features = FeatureStream(recipe.features)
-        stats = known_stats(recipe, stats)
+        stats = known_stats(description)
         dim = recipe.features.dim
         self._frontend = FrontendStream(recipe.frontend, stats, dim=dim)
         self._decoder = decoder
@@ -162,19 +146,14 @@ def load_stream(
     model: str,
     *,
     arpa: str | None,
-    settings: DecodeSettings,
+    settings: str | None,
+    cmvn: str | None,
     rate_hz: int,
-    stats: CmvnStats | None,
 ) -> PhoneStream:
-    """A stream of a model dir's phones."""
-    from pipeline.nnet.threads import one_thread_an_operation
+    """A stream of phones; model dir or `.tflite` file and options as of `Recogniser.load`."""
+    if not is_exported(model):
+        from pipeline.nnet.threads import one_thread_an_operation
 
-    one_thread_an_operation()
-    from pipeline.decoding.grammar import read_grammar
-    from pipeline.decoding.outputs import OutputLayer
-    from pipeline.nnet.recogniser import load_recogniser
-
-    recogniser = load_recogniser(Path(model))
-    layer = OutputLayer.of(recogniser.recipe)
-    decoder = Decoder(layer, read_grammar(arpa, layer.table))
-    return PhoneStream(recogniser, decoder, settings, rate_hz=rate_hz, stats=stats)
+        one_thread_an_operation()
+    loaded = Recogniser.load(model, arpa=arpa, settings=settings, cmvn=cmvn)
+    return PhoneStream(loaded.runtime, loaded.search, rate_hz=rate_hz)

@@ -7,7 +7,7 @@ import json
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from features.archive import ArchiveReader
 from features.errors import ConfigError, DataError, counted
 from features.normalize import CmvnStats
 from pipeline.config import check
+from pipeline.nnet.chunks import ChunkStream
 from pipeline.nnet.recipe import Recipe
 
 DESCRIPTION, GRAMMAR, SETTINGS = "keraldi.json", "lm.arpa", "settings.yaml"
@@ -81,8 +82,8 @@ class Runtime(Protocol):
     def log_posteriors(self, samples: np.ndarray) -> np.ndarray:
         """Samples [S] float32 at the recipe's rate to [T, V] float32."""
 
-    def step(self, frames: np.ndarray, states: Any) -> tuple[np.ndarray, Any]:
-        """Network inputs [T, F] and states (None at the start) to [T, V] and states."""
+    def stream(self) -> ChunkStream:
+        """The network over frames as they come in; ConfigError where it hears the future."""
 
 
 def _archived(path: Path) -> dict[str, str]:
@@ -173,25 +174,34 @@ class TfliteModel:
         outputs = self._whole(waveform=np.ascontiguousarray(samples, np.float32)[None])
         return np.array(outputs["log_posteriors"][0])
 
-    def step(
-        self, frames: np.ndarray, states: dict[str, np.ndarray] | None
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Network inputs [T, F] and states (None at the start) to [T, V] and states."""
-        if self._step is None:
+    def stream(self) -> ChunkStream:
+        """The network over frames as they come in; ConfigError where it hears the future."""
+        runner = self._step
+        if runner is None:
             raise ConfigError(
-                f"{self.source}: cannot run in steps: it hears the future"
+                f"{self.source}: cannot run in steps: it hears the future; give a unidirectional "
+                "model, or leave out --stream"
             )
-        if states is None:
-            details = self._step.get_input_details()
-            states = {
-                name: np.zeros(detail["shape"], np.float32)
-                for name, detail in details.items()
-                if name != "frames"
-            }
-        outputs = {
-            k: np.array(v) for k, v in self._step(frames=frames[None], **states).items()
+        states = {
+            name: np.zeros(detail["shape"], np.float32)
+            for name, detail in runner.get_input_details().items()
+            if name != "frames"
         }
-        return outputs.pop("log_posteriors")[0], outputs
+
+        def step(frames: np.ndarray) -> np.ndarray:
+            nonlocal states
+            outputs = runner(frames=frames[None], **states)
+            # The interpreter's own memory is written over by the next step.
+            states = {name: np.array(outputs[name]) for name in states}
+            return np.array(outputs["log_posteriors"][0])
+
+        recipe = self.description.recipe
+        return ChunkStream(
+            step,
+            dim=recipe.frontend.output_dim(recipe.features.dim),
+            width=len(recipe.phones) * recipe.states + (recipe.objective == "ctc"),
+            delay=recipe.label_delay,
+        )
 
 
 class OnnxModel:
@@ -240,7 +250,7 @@ class OnnxModel:
             self._session.run(["log_posteriors"], {"waveform": waveform})[0][0]
         )
 
-    def step(self, frames: np.ndarray, states: Any) -> tuple[np.ndarray, Any]:
+    def stream(self) -> ChunkStream:
         """Not part of an ONNX export."""
         raise ConfigError(
             f"{self.source}: ONNX models do not stream; use the model dir or model.tflite"

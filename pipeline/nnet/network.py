@@ -290,3 +290,8 @@ class AcousticModel(keras.Model):
     ) -> "AcousticModel":
         """Makes the model from `get_config`'s values."""
         return cls(**config)
+
+
+def is_unidirectional(network: AcousticModel) -> bool:
+    """Whether no layer hears the future."""
+    return all(block.backward is None for block in network.blocks)

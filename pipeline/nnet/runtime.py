@@ -1,7 +1,6 @@
 """Models at work with TensorFlow: a model dir, or an exported `.keras` or SavedModel."""
 
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -11,17 +10,14 @@ from features.errors import ConfigError, DataError
 from features.frontend import transform
 from features.spectral import compute_features
 from pipeline.nnet.artefact import Description
-from pipeline.nnet.network import AcousticModel
+from pipeline.nnet.chunks import ChunkStream
+from pipeline.nnet.network import AcousticModel, is_unidirectional
 from pipeline.nnet.recipe import Recipe
 from pipeline.nnet.recogniser import load_recogniser
+from pipeline.nnet.stream import NetworkStream
 from pipeline.nnet.waveform import WaveformModel
 
 Stats = list[list[float]] | None
-
-
-def is_unidirectional(network: AcousticModel) -> bool:
-    """Whether no layer hears the future."""
-    return all(block.backward is None for block in network.blocks)
 
 
 def describe(network: AcousticModel, recipe: Recipe, stats: Stats) -> Description:
@@ -70,10 +66,9 @@ class ModelDir:
         inputs = transform(frames, stats, recipe.frontend)
         return next(self.recogniser.log_posteriors([("", inputs)]))[1]
 
-    def step(self, frames: np.ndarray, states: Any) -> tuple[np.ndarray, Any]:
-        """Network inputs [T, F] and states (None at the start) to [T, V] and states."""
-        outputs, states = self.network.run(tf.constant(frames[None]), states=states)
-        return outputs[0].numpy(), states
+    def stream(self) -> ChunkStream:
+        """The network over frames as they come in; ConfigError where it hears the future."""
+        return NetworkStream(self.recogniser)
 
 
 class ExportedKeras:
@@ -115,7 +110,7 @@ class ExportedKeras:
         waveform = tf.constant(np.asarray(samples, np.float32)[None])
         return self._run(waveform)[0].numpy()
 
-    def step(self, frames: np.ndarray, states: Any) -> tuple[np.ndarray, Any]:
+    def stream(self) -> ChunkStream:
         """Offered by the model dir and by TFLite."""
         raise ConfigError(
             f"{self.source}: does not stream; use the model dir or model.tflite"

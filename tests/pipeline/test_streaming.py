@@ -21,6 +21,7 @@ from pipeline.decoding.incremental import make_search
 from pipeline.decoding.outputs import OutputLayer
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.decoding.tokens import greedy_ctc
+from pipeline.export import export
 from pipeline.listening import follow
 from pipeline.nnet.stream import NetworkStream
 from pipeline.recogniser import Recogniser, Search
@@ -52,12 +53,8 @@ def rows(phones):
 def streamed(model, samples, *, piece=1600, settings=None, **options):
     """The phones of a stream, how much had been heard before each, and how many came early."""
     options = {"rate_hz": 16000, **options}
-    stream = PhoneStream(
-        model.runtime.recogniser,
-        model.search.decoder,
-        settings or DecodeSettings(),
-        **options,
-    )
+    search = Search(model.search.decoder, settings or DecodeSettings())
+    stream = PhoneStream(model.runtime, search, **options)
     phones, when = [], []
     content = samples.tobytes()
     for start in range(0, len(content), 2 * piece):
@@ -155,6 +152,23 @@ def test_standard_input_is_heard_as_its_file(
     assert f"{len(expected)} phones in 2.00 s" in said.err
 
 
+@pytest.fixture(scope="module")
+def light(forward_model, tmp_path_factory):
+    out = tmp_path_factory.mktemp("light") / "out"
+    export(str(forward_model), str(out), formats=("tflite",))
+    return Recogniser.load(out / "model.tflite")
+
+
+@pytest.mark.parametrize(("seconds", "piece"), [(6.0, 1600), (1.5, 77)])
+def test_an_exported_model_streams_as_its_model_dir(model, light, seconds, piece):
+    samples = pcm(seconds)
+    found = streamed(light, samples, piece=piece)[0]
+    expected = streamed(model, samples, piece=piece)[0]
+    assert [row[:3] for row in found] == [row[:3] for row in expected]
+    sure = [[row[3] for row in rows] for rows in (found, expected)]
+    assert sure[0] == pytest.approx(sure[1], abs=2e-3)
+
+
 class Parrot:
     """A stream that makes one phone of every piece, and interrupts while it listens."""
 
@@ -211,10 +225,11 @@ def test_what_cannot_stream_is_refused(random_model, words, message, capsys):
 
 @pytest.mark.parametrize("kind", ["speaker", "utterance"])
 def test_statistics_of_the_end_are_refused(model, kind):
-    recipe = model.runtime.description.recipe
-    frontend = replace(recipe.frontend, cmvn=kind)
+    description = model.runtime.description
+    frontend = replace(description.recipe.frontend, cmvn=kind)
+    recipe = replace(description.recipe, frontend=frontend)
     with pytest.raises(ConfigError, match=f"variance of a {kind} are known at its end"):
-        known_stats(replace(recipe, frontend=frontend), None)
+        known_stats(replace(description, recipe=recipe, stats=None))
 
 
 def test_ctc_streams_greedily_only(model):
