@@ -59,6 +59,14 @@ class Chunks(NamedTuple):
             return self.size
         return tf.minimum(self.size, self.length - number * self.size)
 
+    def all_true(self, frames: tf.Tensor) -> tf.Tensor:
+        """For each chunk whether bools [T, ...] are true in all of its frames, [count]."""
+        flat = tf.reshape(frames, [self.length, -1])
+        if not self.whole:
+            filled = self.count * self.size - self.length
+            flat = tf.pad(flat, [[0, filled], [0, 0]], constant_values=True)
+        return tf.reduce_all(tf.reshape(flat, [self.count, -1]), 1)
+
     def run(
         self, body: Callable[[Any, Any], Any], values: Any, *, reverse: bool = False
     ) -> Any:

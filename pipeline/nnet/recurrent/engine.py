@@ -91,7 +91,8 @@ def _run_shard(
     chunks = Chunks.of(length, batch)
     first = [tf.transpose(state) for state in sequences.first]
     constants = [tf.transpose(constant) for constant in sequences.constants]
-    blend = Blend(sequences, len(first))
+    blend = Blend.of(sequences, len(first))
+    unbroken = None if blend.mask is None else chunks.all_true(blend.mask)
     given = [w for w in (weights.kernel, weights.bias) if w is not None]
     count = len(first)
 
@@ -104,7 +105,8 @@ def _run_shard(
         kernel = rest.pop(0) if weights.kernel is not None else None
         bias = rest.pop(0) if weights.bias is not None else None
         parts = Weights(kernel, bias, rest)
-        return Pass(cell, chunks, rows, parts, constants, blend), states
+        this = Pass(cell, chunks, rows, parts, constants, blend, unbroken)
+        return this, states
 
     def plain(*arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:
         outputs, last = forward(*pass_of(arguments))

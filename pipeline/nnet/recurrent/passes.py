@@ -21,6 +21,7 @@ class Pass(NamedTuple):
         weights: in columns.
         constants: in columns.
         blend: masks and zoneout.
+        unbroken: which chunks have only real frames, [count] bool; None without a mask.
     """
 
     cell: Recurrence
@@ -29,6 +30,7 @@ class Pass(NamedTuple):
     weights: Weights
     constants: Tensors
     blend: Blend
+    unbroken: tf.Tensor | None
 
     @property
     def width(self) -> int:
@@ -36,17 +38,41 @@ class Pass(NamedTuple):
         kernel = self.weights.kernel
         return self.rows.shape[-1] if kernel is None else kernel.shape[0]
 
-    def products(self, number: Any, batch: Any) -> tf.Tensor:
-        """z of a chunk, [size, G, B]."""
+    def products(self, number: Any) -> tf.Tensor:
+        """z of a chunk, [G, size * B]."""
         rows, (kernel, bias, _) = at(self.rows, number), self.weights
-        size = self.chunks.size
         if kernel is None:
-            z = tf.transpose(tf.reshape(rows, [size, batch, self.width]), [0, 2, 1])
-            return z if bias is None else z + bias
-        z = tf.matmul(kernel, rows, transpose_b=True)  # [G, size * B]
-        if bias is not None:
-            z += bias
-        return tf.transpose(tf.reshape(z, [self.width, size, batch]), [1, 0, 2])
+            z = tf.transpose(rows)
+        else:
+            z = tf.matmul(kernel, rows, transpose_b=True)
+        return z if bias is None else z + bias
+
+    def over_chunk(
+        self, frame: Any, number: Any, values: Any, *, reverse: bool = False
+    ) -> Any:
+        """`frame(blend, index, *values) -> values` over the frames of a chunk.
+
+        Padding is in few chunks: the others run in a loop that knows of no mask.
+        """
+        end = self.chunks.frames_in(number)
+
+        def loop(blend: Blend, first: Any, values: Any) -> Any:
+            def body(done: tf.Tensor, *values: Any) -> Any:
+                index = end - 1 - done if reverse else done
+                return done + 1, *frame(blend, index, *values)
+
+            return tf.while_loop(
+                lambda done, *_: done < end,
+                body,
+                (first, *values),
+                maximum_iterations=self.chunks.size,
+            )[1:]
+
+        if self.unbroken is None:
+            return loop(self.blend, tf.constant(0), values)
+        unbroken = at(self.unbroken, number)
+        values = loop(self.blend.unmasked(), tf.where(unbroken, 0, end), values)
+        return loop(self.blend, tf.where(unbroken, end, 0), values)
 
 
 class Stores(NamedTuple):
@@ -54,8 +80,9 @@ class Stores(NamedTuple):
 
     Attributes:
         states: of each state an array [T + 1] of [N_k, B], the first state first.
-        made: of each state an array [T], as the cell made it before blending; empty where
-            nothing is blended.
+        made: of each state an array [T], as the cell made it before it was mixed with the
+            old; empty where nothing is mixed. (Where a mask holds the old state, the gradient
+            of what the cell made is nought whatever that was.)
         saved: arrays [T].
     """
 
@@ -68,26 +95,25 @@ def _over_frames(
     this: Pass, first: Tensors, stores: Any, write: Any
 ) -> tuple[Tensors, Any]:
     """The last states, and the stores after `write(stores, time, states, made, saved)`."""
-    size, batch = this.chunks.size, tf.shape(first[0])[1]
+    batch = tf.shape(first[0])[1]
+
+    def frame_of(z: tf.Tensor, index: Any) -> tf.Tensor:
+        # A copy. Were it a part of z's memory, TensorFlow might do the next sum in there, and
+        # what is kept of one frame would keep its whole chunk.
+        return tf.slice(z, [0, index * batch], [this.width, batch])
 
     def chunk(number: Any, values: Any) -> Any:
-        z, start = this.products(number, batch), number * size
-        end = this.chunks.frames_in(number)
+        z, start = this.products(number), number * this.chunks.size
 
-        def frame(index: tf.Tensor, states: Tensors, stores: Any) -> Any:
+        def frame(blend: Blend, index: Any, states: Tensors, stores: Any) -> Any:
             made, saved = this.cell.forward(
-                at(z, index), states, this.weights.recurrent, this.constants
+                frame_of(z, index), states, this.weights.recurrent, this.constants
             )
-            new = this.blend.states(start + index, made, states)
+            new = blend.states(start + index, made, states)
             stores = write(stores, start + index, new, made, saved)
-            return index + 1, tuple(new), stores
+            return tuple(new), stores
 
-        return tf.while_loop(
-            lambda index, *_: index < end,
-            frame,
-            (tf.constant(0), *values),
-            maximum_iterations=size,
-        )[1:]
+        return this.over_chunk(frame, number, values)
 
     return this.chunks.run(chunk, (tuple(first), stores))
 
@@ -110,7 +136,7 @@ def forward_keeping(this: Pass, first: Tensors) -> tuple[tf.Tensor, Tensors, Sto
     sizes = [state.shape[0] for state in first]
     stores = Stores(
         write_all(arrays_of(sizes, length + 1, like), 0, first),
-        () if this.blend.idle else arrays_of(sizes, length, like),
+        arrays_of(sizes, length, like) if this.blend.mixes else (),
         arrays_of(this.cell.saved_sizes, length, like),
     )
 
@@ -126,10 +152,15 @@ def forward_keeping(this: Pass, first: Tensors) -> tuple[tf.Tensor, Tensors, Sto
 
 
 def _back_one(
-    this: Pass, stores: Stores, turned: Tensors, time: Any, later: Tensors
+    this: Pass,
+    blend: Blend,
+    stores: Stores,
+    turned: Tensors,
+    time: Any,
+    later: Tensors,
 ) -> tuple[tf.Tensor, Tensors, Tensors]:
     """Gradients of z, of the states before the frame, and what the weights' need."""
-    grads, passed = this.blend.gradients(time, later)
+    grads, passed = blend.gradients(time, later)
     frame = Frame(
         read_all(stores.states, time),
         read_all(stores.made, time) or read_all(stores.states, time + 1),
@@ -182,22 +213,17 @@ def backward(
 
     def chunk(number: Any, values: Any) -> Any:
         states, sums, d_rows = values
-        start, end = number * chunks.size, chunks.frames_in(number)
+        start = number * chunks.size
 
-        def frame(back: tf.Tensor, states: Tensors, arrays: Arrays) -> Any:
-            index = end - 1 - back
+        def frame(blend: Blend, index: Any, states: Tensors, arrays: Arrays) -> Any:
             time = start + index
             later = [states[0] + at(d_outputs, time), *states[1:]]
-            dz, before, more = _back_one(this, stores, turned, time, later)
-            return back + 1, tuple(before), write_all(arrays, index, (dz, *more))
+            dz, before, more = _back_one(this, blend, stores, turned, time, later)
+            return tuple(before), write_all(arrays, index, (dz, *more))
 
-        _, states, arrays = tf.while_loop(
-            lambda back, *_: back < end,
-            frame,
-            # What fills up the last chunk is never written, and so nought.
-            (tf.constant(0), states, arrays_of(sizes, chunks.size, d_outputs[0])),
-            maximum_iterations=chunks.size,
-        )
+        # What fills up the last chunk is never written, and so nought.
+        arrays = arrays_of(sizes, chunks.size, d_outputs[0])
+        states, arrays = this.over_chunk(frame, number, (states, arrays), reverse=True)
         dz, *more = [_columns(array.stack()) for array in arrays]
         of_rows, of_weights = _chunk_gradients(this, number, turned_kernel, dz, more)
         sums = tuple(s + g for s, g in zip(sums, of_weights, strict=True))
