@@ -59,13 +59,13 @@ class Chunks(NamedTuple):
             return self.size
         return tf.minimum(self.size, self.length - number * self.size)
 
-    def all_true(self, frames: tf.Tensor) -> tf.Tensor:
-        """For each chunk whether bools [T, ...] are true in all of its frames, [count]."""
-        flat = tf.reshape(frames, [self.length, -1])
+    def leading(self, mask: tf.Tensor) -> tf.Tensor:
+        """For each chunk how many frames come before the first that a mask [T, 1, B] hides."""
+        shown = tf.reduce_all(mask, [1, 2])
         if not self.whole:
-            filled = self.count * self.size - self.length
-            flat = tf.pad(flat, [[0, filled], [0, 0]], constant_values=True)
-        return tf.reduce_all(tf.reshape(flat, [self.count, -1]), 1)
+            shown = tf.pad(shown, [[0, self.count * self.size - self.length]])
+        shown = tf.reshape(tf.cast(shown, tf.int32), [self.count, self.size])
+        return tf.reduce_sum(tf.math.cumprod(shown, 1), 1)
 
     def run(
         self, body: Callable[[Any, Any], Any], values: Any, *, reverse: bool = False

@@ -92,7 +92,7 @@ def _run_shard(
     first = [tf.transpose(state) for state in sequences.first]
     constants = [tf.transpose(constant) for constant in sequences.constants]
     blend = Blend.of(sequences, len(first))
-    unbroken = None if blend.mask is None else chunks.all_true(blend.mask)
+    leading = None if blend.mask is None else chunks.leading(blend.mask)
     given = [w for w in (weights.kernel, weights.bias) if w is not None]
     count = len(first)
 
@@ -105,7 +105,7 @@ def _run_shard(
         kernel = rest.pop(0) if weights.kernel is not None else None
         bias = rest.pop(0) if weights.bias is not None else None
         parts = Weights(kernel, bias, rest)
-        this = Pass(cell, chunks, rows, parts, constants, blend, unbroken)
+        this = Pass(cell, chunks, rows, parts, constants, blend, leading)
         return this, states
 
     def plain(*arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:

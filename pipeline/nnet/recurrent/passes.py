@@ -21,7 +21,8 @@ class Pass(NamedTuple):
         weights: in columns.
         constants: in columns.
         blend: masks and zoneout.
-        unbroken: which chunks have only real frames, [count] bool; None without a mask.
+        leading: of each chunk how many frames come before the first that is masked in any
+            row, [count]; None without a mask.
     """
 
     cell: Recurrence
@@ -30,7 +31,7 @@ class Pass(NamedTuple):
     weights: Weights
     constants: Tensors
     blend: Blend
-    unbroken: tf.Tensor | None
+    leading: tf.Tensor | None
 
     @property
     def width(self) -> int:
@@ -52,27 +53,31 @@ class Pass(NamedTuple):
     ) -> Any:
         """`frame(blend, index, *values) -> values` over the frames of a chunk.
 
-        Padding is in few chunks: the others run in a loop that knows of no mask.
+        Those before the first masked one run in a loop that knows of no mask: most frames of
+        a batch padded on the right.
         """
         end = self.chunks.frames_in(number)
 
-        def loop(blend: Blend, first: Any, values: Any) -> Any:
+        def loop(blend: Blend, first: Any, last: Any, values: Any) -> Any:
             def body(done: tf.Tensor, *values: Any) -> Any:
                 index = end - 1 - done if reverse else done
                 return done + 1, *frame(blend, index, *values)
 
             return tf.while_loop(
-                lambda done, *_: done < end,
+                lambda done, *_: done < last,
                 body,
                 (first, *values),
                 maximum_iterations=self.chunks.size,
             )[1:]
 
-        if self.unbroken is None:
-            return loop(self.blend, tf.constant(0), values)
-        unbroken = at(self.unbroken, number)
-        values = loop(self.blend.unmasked(), tf.where(unbroken, 0, end), values)
-        return loop(self.blend, tf.where(unbroken, end, 0), values)
+        if self.leading is None:
+            return loop(self.blend, tf.constant(0), end, values)
+        leading, bare = at(self.leading, number), self.blend.unmasked()
+        if reverse:
+            values = loop(self.blend, tf.constant(0), end - leading, values)
+            return loop(bare, end - leading, end, values)
+        values = loop(bare, tf.constant(0), leading, values)
+        return loop(self.blend, leading, end, values)
 
 
 class Stores(NamedTuple):
