@@ -71,17 +71,51 @@ class _QuietTensorFlow(importlib.abc.MetaPathFinder):
         return spec
 
 
+class _NumbaWithoutProducts(importlib.abc.MetaPathFinder):
+    """Finds numba's module for arrays, which looks for SciPy's matrix products and goes without.
+
+    No compiled code of Keraldi's multiplies matrices. SciPy is there again for everybody else
+    when the module is loaded: its import takes as long as the rest of numba's start.
+    """
+
+    def find_spec(
+        self, fullname: str, _path: object, _target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The module's spec; None for all others."""
+        if fullname != "numba.np.arraymath":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and (loader := spec.loader) is not None:
+            plain = _hidden("scipy.linalg")(loader.exec_module)
+            loader.exec_module = plain  # type: ignore[method-assign]
+        return spec
+
+
+@contextlib.contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Imports of a module fail for so long, unless it is loaded already."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
 def start_quickly() -> None:
     """Halves the seconds until TensorFlow is there; for processes that are Keraldi's own.
 
-    Imports of what Keraldi does not use fail, and Keras goes on without. At the end objects are
-    left to the system, which frees them at once.
+    Imports of what Keraldi does not use fail, and Keras and numba go on without. At the end
+    objects are left to the system, which frees them at once.
     """
     gc.set_threshold(*_THRESHOLDS)
     for name in _NEEDLESS:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     atexit.register(gc.freeze)
-    sys.meta_path.insert(0, _QuietTensorFlow())
+    sys.meta_path[:0] = [_QuietTensorFlow(), _NumbaWithoutProducts()]
 
 
 def dask_setup(_worker: object) -> None:

@@ -16,7 +16,7 @@ from pipeline.batch.windows import Window
 from pipeline.batch.words import Word
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a recording of hours has some hundred thousand
 class Phone:
     """A phone id over network frames `start` to `end` (not included) of a recording."""
 

@@ -138,6 +138,7 @@ class WaveformListener:
         loudness = np.pad(loudness, (0, total - len(loudness)), mode="edge")
         width = self._network_frames(PAUSE_S)
         cuts = cut_at_pauses(smoothed(loudness, width), longest=longest)
+        del energies, loudness  # of hours they are large, and the windows take long
         yield from self._cut(self._pieces(item), cuts, seconds)
 
     def _cut(

@@ -2,11 +2,12 @@
 
 import sys
 import time
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from typing import TYPE_CHECKING
 
 from pipeline.stage import note
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _PLAIN_S = 30.0  # between lines in a log file
 
@@ -38,13 +39,7 @@ class Meter:
         self._told = self.began
         self._count = self._failed = self._bytes = 0
         self.audio_seconds = 0.0
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
-        if sys.stderr.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True))
-            self._task = self._bar.add_task(label, total=self._size)
-            self._bar.start()
+        self._bar = _bar(label, self._size) if sys.stderr.isatty() else None
 
     @property
     def elapsed(self) -> float:
@@ -68,7 +63,8 @@ class Meter:
         self._bytes += size
         self.audio_seconds += seconds
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._bytes, description=self.line())
+            (task,) = self._bar.task_ids
+            self._bar.update(task, completed=self._bytes, description=self.line())
         elif time.monotonic() - self._told >= _PLAIN_S:
             self._told = time.monotonic()
             note(self.line())
@@ -77,3 +73,16 @@ class Meter:
         """Takes the bar away."""
         if self._bar is not None:
             self._bar.stop()
+
+
+def _bar(label: str, size: int) -> "Progress":
+    """A bar on the terminal, with one task."""
+    # Only here: a log file has no bar, and a short run no time to load this.
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn())
+    bar = Progress(*columns, console=Console(stderr=True))
+    bar.add_task(label, total=size)
+    bar.start()
+    return bar

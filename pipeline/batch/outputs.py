@@ -38,22 +38,19 @@ def _words(outcome: Outcome) -> str:
     return "".join(ctm_lines(outcome.id, marks))
 
 
+def _listed(kind: str, marks: Iterable[Sequence[Any]]) -> str:
+    """Phones or words as JSON; written mark by mark, for a recording of hours has many."""
+    names = (kind, "start", "end", "confidence")
+    lines = (json.dumps(dict(zip(names, mark, strict=False))) for mark in marks)
+    return f"[{', '.join(lines)}]"
+
+
 def _jsonl(outcome: Outcome) -> str:
-    record: dict[str, Any] = {
-        "id": outcome.id,
-        "source": outcome.source,
-        "seconds": outcome.seconds,
-        "phones": [
-            {"phone": phone, "start": start, "end": end, "confidence": confidence}
-            for phone, start, end, confidence in outcome.phones
-        ],
-    }
+    head = {"id": outcome.id, "source": outcome.source, "seconds": outcome.seconds}
+    fields = json.dumps(head)[:-1] + f', "phones": {_listed("phone", outcome.phones)}'
     if outcome.words is not None:
-        record["words"] = [
-            {"word": word, "start": start, "end": end}
-            for word, start, end in outcome.words
-        ]
-    return json.dumps(record) + "\n"
+        fields += f', "words": {_listed("word", outcome.words)}'
+    return fields + "}\n"
 
 
 _LINES: dict[str, Callable[[Outcome], str]] = {

@@ -163,6 +163,7 @@ class Listener:
         width = self._network_frames(PAUSE_S)
         pauses = smoothed(np.concatenate(energies)[::skip], width)
         cuts = cut_at_pauses(pauses, longest=self.longest)
+        del energies, pauses  # of hours they are large, and the windows take long
         yield from self._cut(self._pieces(item, [0]), cuts, chosen, seconds)
 
     def _cut(

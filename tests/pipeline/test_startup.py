@@ -15,6 +15,15 @@ import gc
 print(gc.get_threshold()[0] > 700, keras.layers.Dense(2)(keras.ops.ones((1, 3))).shape)
 """
 
+COMPILED = """
+from pipeline.startup import start_quickly
+start_quickly()
+import numba, numpy, sys
+print(numba.njit(lambda x: x.sum())(numpy.arange(4.0)), "scipy.linalg" in sys.modules)
+import scipy.linalg
+print(scipy.linalg.det(numpy.eye(2)))
+"""
+
 # Three lines as TensorFlow's libraries write them, and one that matters.
 SAID = b"""WARNING: All log messages before absl::InitializeLog() is called are written to STDERR
 I0000 00:00:1795272979.924396    3435 cudart_stub.cc:31] Could not find cuda drivers
@@ -28,6 +37,13 @@ def test_keras_goes_on_without_what_it_does_not_need():
         [sys.executable, "-c", CODE], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == ["[]", "True (1, 2)"]
+
+
+def test_numba_goes_on_without_scipy_which_others_find():
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["6.0 False", "1.0"]
 
 
 def loaded(tmp_path, *, end: str) -> subprocess.CompletedProcess:
