@@ -1,7 +1,6 @@
 """What a state keeps of its old value at a frame: all where masked, else by zoneout."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 import tensorflow as tf
 
@@ -9,46 +8,32 @@ from pipeline.nnet.recurrent.chunks import at
 from pipeline.nnet.recurrent.protocol import Sequences, Tensors
 
 
-class Blend(NamedTuple):
+class Blend:
     """Blends new states with old, and deals gradients to both.
 
-    Attributes:
-        mask: [T, 1, B] bool, or None.
-        holds: of each state None, a number, or [T, N_k, B].
+    Args:
+        sequences: whose mask and holds are used.
+        count: how many states there are.
     """
 
-    mask: tf.Tensor | None
-    holds: Sequence[Any]
-
-    @classmethod
-    def of(cls, sequences: Sequences, count: int) -> Self:
-        """By the mask and the holds of sequences with `count` states."""
+    def __init__(self, sequences: Sequences, count: int) -> None:
         holds = list(sequences.holds) or [None] * count
         dtype = sequences.inputs.dtype
-        return cls(
-            (
-                None
-                if sequences.mask is None
-                else tf.transpose(sequences.mask)[:, None, :]
-            ),
-            [
-                (
-                    tf.transpose(tf.cast(hold, dtype), [1, 2, 0])
-                    if getattr(hold, "shape", ())
-                    else hold
-                )
-                for hold in holds
-            ],
+        self.mask = (
+            None
+            if sequences.mask is None
+            else tf.transpose(sequences.mask)[:, None, :]  # [T, 1, B]
         )
-
-    @property
-    def mixes(self) -> bool:
-        """Whether a state of a real frame is not what the cell made of it."""
-        return any(hold is not None for hold in self.holds)
-
-    def unmasked(self) -> Self:
-        """The same for frames that are real in every row."""
-        return self._replace(mask=None)
+        self.holds = [
+            (
+                tf.transpose(tf.cast(hold, dtype), [1, 2, 0])  # [T, N_k, B]
+                if getattr(hold, "shape", ())
+                else hold
+            )
+            for hold in holds
+        ]
+        # Whether a state of a real frame is not what the cell made of it.
+        self.mixes = any(hold is not None for hold in self.holds)
 
     def _hold(self, number: int, time: Any) -> Any:
         hold = self.holds[number]

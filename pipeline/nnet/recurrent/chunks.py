@@ -59,14 +59,6 @@ class Chunks(NamedTuple):
             return self.size
         return tf.minimum(self.size, self.length - number * self.size)
 
-    def leading(self, mask: tf.Tensor) -> tf.Tensor:
-        """For each chunk how many frames come before the first that a mask [T, 1, B] hides."""
-        shown = tf.reduce_all(mask, [1, 2])
-        if not self.whole:
-            shown = tf.pad(shown, [[0, self.count * self.size - self.length]])
-        shown = tf.reshape(tf.cast(shown, tf.int32), [self.count, self.size])
-        return tf.reduce_sum(tf.math.cumprod(shown, 1), 1)
-
     def run(
         self, body: Callable[[Any, Any], Any], values: Any, *, reverse: bool = False
     ) -> Any:

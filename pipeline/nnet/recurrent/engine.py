@@ -91,8 +91,7 @@ def _run_shard(
     chunks = Chunks.of(length, batch)
     first = [tf.transpose(state) for state in sequences.first]
     constants = [tf.transpose(constant) for constant in sequences.constants]
-    blend = Blend.of(sequences, len(first))
-    leading = None if blend.mask is None else chunks.leading(blend.mask)
+    blend = Blend(sequences, len(first))
     given = [w for w in (weights.kernel, weights.bias) if w is not None]
     count = len(first)
 
@@ -105,8 +104,7 @@ def _run_shard(
         kernel = rest.pop(0) if weights.kernel is not None else None
         bias = rest.pop(0) if weights.bias is not None else None
         parts = Weights(kernel, bias, rest)
-        this = Pass(cell, chunks, rows, parts, constants, blend, leading)
-        return this, states
+        return Pass(cell, chunks, rows, parts, constants, blend), states
 
     def plain(*arguments: tf.Tensor) -> tuple[tf.Tensor, ...]:
         outputs, last = forward(*pass_of(arguments))

@@ -21,8 +21,6 @@ class Pass(NamedTuple):
         weights: in columns.
         constants: in columns.
         blend: masks and zoneout.
-        leading: of each chunk how many frames come before the first that is masked in any
-            row, [count]; None without a mask.
     """
 
     cell: Recurrence
@@ -31,7 +29,6 @@ class Pass(NamedTuple):
     weights: Weights
     constants: Tensors
     blend: Blend
-    leading: tf.Tensor | None
 
     @property
     def width(self) -> int:
@@ -47,37 +44,6 @@ class Pass(NamedTuple):
         else:
             z = tf.matmul(kernel, rows, transpose_b=True)
         return z if bias is None else z + bias
-
-    def over_chunk(
-        self, frame: Any, number: Any, values: Any, *, reverse: bool = False
-    ) -> Any:
-        """`frame(blend, index, *values) -> values` over the frames of a chunk.
-
-        Those before the first masked one run in a loop that knows of no mask: most frames of
-        a batch padded on the right.
-        """
-        end = self.chunks.frames_in(number)
-
-        def loop(blend: Blend, first: Any, last: Any, values: Any) -> Any:
-            def body(done: tf.Tensor, *values: Any) -> Any:
-                index = end - 1 - done if reverse else done
-                return done + 1, *frame(blend, index, *values)
-
-            return tf.while_loop(
-                lambda done, *_: done < last,
-                body,
-                (first, *values),
-                maximum_iterations=self.chunks.size,
-            )[1:]
-
-        if self.leading is None:
-            return loop(self.blend, tf.constant(0), end, values)
-        leading, bare = at(self.leading, number), self.blend.unmasked()
-        if reverse:
-            values = loop(self.blend, tf.constant(0), end - leading, values)
-            return loop(bare, end - leading, end, values)
-        values = loop(bare, tf.constant(0), leading, values)
-        return loop(self.blend, leading, end, values)
 
 
 class Stores(NamedTuple):
@@ -109,16 +75,22 @@ def _over_frames(
 
     def chunk(number: Any, values: Any) -> Any:
         z, start = this.products(number), number * this.chunks.size
+        end = this.chunks.frames_in(number)
 
-        def frame(blend: Blend, index: Any, states: Tensors, stores: Any) -> Any:
+        def frame(index: tf.Tensor, states: Tensors, stores: Any) -> Any:
             made, saved = this.cell.forward(
                 frame_of(z, index), states, this.weights.recurrent, this.constants
             )
-            new = blend.states(start + index, made, states)
+            new = this.blend.states(start + index, made, states)
             stores = write(stores, start + index, new, made, saved)
-            return tuple(new), stores
+            return index + 1, tuple(new), stores
 
-        return this.over_chunk(frame, number, values)
+        return tf.while_loop(
+            lambda index, *_: index < end,
+            frame,
+            (tf.constant(0), *values),
+            maximum_iterations=this.chunks.size,
+        )[1:]
 
     return this.chunks.run(chunk, (tuple(first), stores))
 
@@ -157,15 +129,10 @@ def forward_keeping(this: Pass, first: Tensors) -> tuple[tf.Tensor, Tensors, Sto
 
 
 def _back_one(
-    this: Pass,
-    blend: Blend,
-    stores: Stores,
-    turned: Tensors,
-    time: Any,
-    later: Tensors,
+    this: Pass, stores: Stores, turned: Tensors, time: Any, later: Tensors
 ) -> tuple[tf.Tensor, Tensors, Tensors]:
     """Gradients of z, of the states before the frame, and what the weights' need."""
-    grads, passed = blend.gradients(time, later)
+    grads, passed = this.blend.gradients(time, later)
     frame = Frame(
         read_all(stores.states, time),
         read_all(stores.made, time) or read_all(stores.states, time + 1),
@@ -218,17 +185,22 @@ def backward(
 
     def chunk(number: Any, values: Any) -> Any:
         states, sums, d_rows = values
-        start = number * chunks.size
+        start, end = number * chunks.size, chunks.frames_in(number)
 
-        def frame(blend: Blend, index: Any, states: Tensors, arrays: Arrays) -> Any:
+        def frame(back: tf.Tensor, states: Tensors, arrays: Arrays) -> Any:
+            index = end - 1 - back
             time = start + index
             later = [states[0] + at(d_outputs, time), *states[1:]]
-            dz, before, more = _back_one(this, blend, stores, turned, time, later)
-            return tuple(before), write_all(arrays, index, (dz, *more))
+            dz, before, more = _back_one(this, stores, turned, time, later)
+            return back + 1, tuple(before), write_all(arrays, index, (dz, *more))
 
-        # What fills up the last chunk is never written, and so nought.
-        arrays = arrays_of(sizes, chunks.size, d_outputs[0])
-        states, arrays = this.over_chunk(frame, number, (states, arrays), reverse=True)
+        _, states, arrays = tf.while_loop(
+            lambda back, *_: back < end,
+            frame,
+            # What fills up the last chunk is never written, and so nought.
+            (tf.constant(0), states, arrays_of(sizes, chunks.size, d_outputs[0])),
+            maximum_iterations=chunks.size,
+        )
         dz, *more = [_columns(array.stack()) for array in arrays]
         of_rows, of_weights = _chunk_gradients(this, number, turned_kernel, dz, more)
         sums = tuple(s + g for s, g in zip(sums, of_weights, strict=True))
