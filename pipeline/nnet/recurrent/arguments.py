@@ -13,6 +13,9 @@ from features.errors import ConfigError
 
 Shape = Sequence[int | None]
 
+# A slip of the pen, or Keras's unit_forget_bias; recurrent_activation is no recurrent_initializer.
+_ALIKE = 0.8
+
 
 def positive(name: str, value: Any) -> int:
     """`value` if it is a whole number of at least one."""
@@ -42,9 +45,11 @@ def share(name: str, value: Any) -> float:
 
 def bound(name: str, value: Any) -> float | None:
     """`value` if it is None or above nought."""
-    if value is not None and not (_is_number(value) and value > 0.0):
+    if value is None:
+        return None
+    if not (_is_number(value) and value > 0.0):
         raise ConfigError(f"{name}: expected None or more than 0, got {value!r}")
-    return value
+    return float(value)
 
 
 def flag(name: str, value: Any) -> bool:
@@ -74,7 +79,7 @@ def refuse_unknown(
     """
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(name, [*known, *keras], n=1)
+            close = difflib.get_close_matches(name, [*known, *keras], 1, _ALIKE)
             mend = f"did you mean {close[0]!r}?" if close else "take it out."
             raise ConfigError(
                 f"{layer}: unknown option {name!r}; {mend} Beside those of keras.layers.RNN "
@@ -113,6 +118,14 @@ def check_call(
             f"{layer}: expected a dense tensor [B, T, F], got a ragged one; give "
             "x.to_tensor() and mask=tf.sequence_mask(x.row_lengths())"
         )
+    if isinstance(sequences, tf.SparseTensor):
+        raise ConfigError(
+            f"{layer}: expected a dense tensor [B, T, F], got a sparse one; give "
+            "tf.sparse.to_dense(x)"
+        )
+    dtype = tf.as_dtype(sequences.dtype)
+    if not (dtype.is_floating or dtype.is_integer or dtype.is_bool):
+        raise ConfigError(f"{layer}: expected real numbers, got {dtype.name}")
     rows, frames = sequences.shape[:2]
     if frames == 0:
         raise ConfigError(f"{layer}: the sequences have no frames; expected at least 1")
@@ -124,10 +137,18 @@ def check_call(
     if initial_state is None:
         return
     listed = isinstance(initial_state, list | tuple)
-    shapes = [tuple(s.shape) for s in (initial_state if listed else [initial_state])]
+    given = initial_state if listed else [initial_state]
+    shapes = [getattr(state, "shape", None) for state in given]
     wanted = [(rows, size) for size in state_sizes]
-    fitting = len(shapes) == len(wanted) and all(map(_fits, shapes, wanted))
+    fitting = len(shapes) == len(wanted) and all(
+        shape is not None and _fits(shape, size)
+        for shape, size in zip(shapes, wanted, strict=True)
+    )
     if not fitting:
+        got = [
+            type(state).__name__ if shape is None else tuple(shape)
+            for state, shape in zip(given, shapes, strict=True)
+        ]
         raise ConfigError(
-            f"{layer}: initial_state: expected a list of shapes {wanted}, got {shapes}"
+            f"{layer}: initial_state: expected a list of shapes {wanted}, got {got}"
         )

@@ -7,7 +7,12 @@ import tensorflow as tf
 
 from features.errors import ConfigError
 from pipeline.nnet.recurrent import cudnn
-from pipeline.nnet.recurrent.arguments import check_call, options_of, refuse_unknown
+from pipeline.nnet.recurrent.arguments import (
+    check_call,
+    options_of,
+    positive,
+    refuse_unknown,
+)
 from pipeline.nnet.recurrent.cells import (
     Cell,
     GRUCell,
@@ -59,7 +64,7 @@ class Recurrent(keras.layers.RNN):
         outer = {k: kwargs.pop(k) for k in _RNN_ARGUMENTS if k in kwargs}
         own = ["implementation", *options_of(self.cell_class, Cell)]
         refuse_unknown(type(self).__name__, kwargs, own, _RNN_ARGUMENTS)
-        inner = {"dtype": outer["dtype"]} if "dtype" in outer else {}
+        inner = {k: outer[k] for k in ("dtype", "trainable") if k in outer}
         super().__init__(
             self.cell_class(units, name="cell", **inner, **kwargs), **outer
         )
@@ -224,6 +229,7 @@ class LSTMP(Recurrent):
     cell_class = LSTMPCell
 
     def __init__(self, units: int, *, projection: int, **kwargs: Any) -> None:
+        projection = positive("projection", projection)
         super().__init__(units, projection=projection, **kwargs)
 
 

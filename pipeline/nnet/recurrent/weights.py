@@ -1,11 +1,30 @@
 """Weights between these layers and Keras's own, where the equation is the same."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
 from features.errors import ConfigError
-from pipeline.nnet.recurrent.cells import Cell
+from pipeline.nnet.recurrent.cells.plain import ACTIVATIONS
 from pipeline.nnet.recurrent.layers import GRU, LSTM, Recurrent, SimpleRNN
+
+_DROPPED = (
+    "dropout",
+    "recurrent_dropout",
+)  # the same units all along a sequence in both
+_CARRIED = (
+    *_DROPPED,
+    "name",
+    "trainable",
+    "return_sequences",
+    "return_state",
+    "go_backwards",
+    "stateful",
+    "unroll",
+    "zero_output_for_mask",
+    "activity_regularizer",
+)
 
 
 def _minus_update(matrix: np.ndarray, units: int) -> np.ndarray:
@@ -13,13 +32,39 @@ def _minus_update(matrix: np.ndarray, units: int) -> np.ndarray:
     return np.concatenate([-matrix[..., :units], matrix[..., units:]], -1)
 
 
-def _dropped(cell: Cell) -> dict[str, float]:
-    """What Keras drops in the same way: the same units all along a sequence."""
-    return {name: getattr(cell, name) for name in ("dropout", "recurrent_dropout")}
+def _filled(
+    layer: keras.layers.RNN, like: keras.layers.RNN, weights: dict[str, np.ndarray]
+) -> Any:
+    """`layer` built as `like` is, with these weights of the cell."""
+    # Keras wants to know the rows of a stateful layer.
+    rows = like.states[0].shape[0] if like.stateful else None
+    layer.build((rows, None, len(weights["kernel"])))
+    for name, weight in weights.items():
+        getattr(layer.cell, name).assign(weight)
+    return layer
 
 
-def _check(layer: Recurrent) -> None:
+def _read(layer: keras.layers.RNN) -> dict[str, np.ndarray]:
+    """What every cell has, Keras's and ours, by name.
+
+    Raises:
+        ConfigError: the layer has no weights yet.
+    """
+    if not layer.built:
+        raise ConfigError(
+            f"{layer.name}: it has no weights yet; build it, or call it once, first"
+        )
+    names = ("kernel", "recurrent_kernel", "bias")
+    return {name: getattr(layer.cell, name).numpy() for name in names}
+
+
+def _check_ours(layer: Any) -> None:
     """That Keras has a layer of the same equation."""
+    if not isinstance(layer, Recurrent):
+        raise ConfigError(
+            f"{layer.name}: expected a layer of pipeline.nnet.recurrent, got a "
+            f"{type(layer).__name__}"
+        )
     cell = layer.cell
     extra = [
         name
@@ -40,79 +85,77 @@ def to_keras(layer: Recurrent) -> keras.layers.RNN:
         layer: a built `SimpleRNN`, `LSTM` or `GRU`.
 
     Raises:
-        ConfigError: Keras has no layer of this equation.
+        ConfigError: Keras has no layer of this equation, or there are no weights yet.
     """
-    _check(layer)
-    cell, config = layer.cell, keras.layers.RNN.get_config(layer)
+    _check_ours(layer)
+    cell, weights = layer.cell, _read(layer)
+    config = keras.layers.RNN.get_config(layer)
     config.pop("cell")
-    arguments = {**config, "units": cell.units, **_dropped(cell)}
-    weights = [w.numpy() for w in (cell.kernel, cell.recurrent_kernel, cell.bias)]
+    arguments = config | {name: getattr(cell, name) for name in _DROPPED}
+    arguments["units"] = cell.units
     if isinstance(layer, LSTM):
         theirs = keras.layers.LSTM(**arguments)
     elif isinstance(layer, GRU):
         theirs = keras.layers.GRU(**arguments, reset_after=cell.reset_after)
-        weights = [_minus_update(weight, cell.units) for weight in weights]
+        weights = {k: _minus_update(w, cell.units) for k, w in weights.items()}
         if cell.reset_after:
-            fed_back = np.zeros_like(weights[2])
+            fed_back = np.zeros_like(weights["bias"])
             fed_back[-cell.units :] = cell.recurrent_bias.numpy()
-            weights[2] = np.stack([weights[2], fed_back])
+            weights["bias"] = np.stack([weights["bias"], fed_back])
     else:
         theirs = keras.layers.SimpleRNN(**arguments, activation=cell.activation)
-    theirs.build((None, None, weights[0].shape[0]))
-    theirs.set_weights(weights)
-    return theirs
+    return _filled(theirs, layer, weights)
+
+
+def _check_theirs(layer: Any) -> None:
+    """That there is a layer of the same equation here."""
+    config = layer.get_config()
+    match layer:
+        case keras.layers.SimpleRNN():
+            usual = config["activation"] in list(ACTIVATIONS)
+        case keras.layers.LSTM() | keras.layers.GRU():
+            kinds = (config["activation"], config["recurrent_activation"])
+            usual = kinds == ("tanh", "sigmoid")
+        case _:
+            usual = False
+    if not (usual and config["use_bias"]):
+        raise ConfigError(
+            f"{layer.name}: expected a SimpleRNN, LSTM or GRU of Keras with a bias, tanh and "
+            "sigmoid"
+        )
+    for name, value in config.items():
+        bound = name.endswith(("_regularizer", "_constraint"))
+        if bound and name != "activity_regularizer" and value is not None:
+            raise ConfigError(
+                f"{layer.name}: {name}: layers here have none; make it None of the "
+                "layer's cell to convert without"
+            )
 
 
 def from_keras(layer: keras.layers.RNN) -> Recurrent:
     """One of Keras's layers as one of these, with the same weights.
 
     Args:
-        layer: a built `keras.layers.SimpleRNN`, `LSTM` or `GRU` with its default activations
-            and a bias.
+        layer: a built `keras.layers.SimpleRNN`, `LSTM` or `GRU` with a bias, gates of
+            sigmoid and tanh, and no regularizer or constraint of a weight.
 
     Raises:
-        ConfigError: there is no layer of this equation.
+        ConfigError: there is no layer of this equation, or there are no weights yet.
     """
-    config = layer.get_config()
-    outer = {
-        name: config[name]
-        for name in (
-            "name",
-            "return_sequences",
-            "return_state",
-            "go_backwards",
-            "stateful",
-            "zero_output_for_mask",
-            "dropout",
-            "recurrent_dropout",
-        )
-    }
-    usual = config["activation"] == "tanh" and config["use_bias"]
-    gated = isinstance(layer, keras.layers.LSTM | keras.layers.GRU)
-    if gated and config["recurrent_activation"] != "sigmoid":
-        usual = False
-    if not gated and not isinstance(layer, keras.layers.SimpleRNN):
-        usual = False
-    if not usual:
-        raise ConfigError(
-            f"{layer.name}: expected a SimpleRNN, LSTM or GRU of Keras with a bias, tanh and "
-            "sigmoid"
-        )
-    outer |= {"units": config["units"], "dtype": layer.dtype_policy}
-    weights = [weight.numpy() for weight in layer.cell.trainable_variables]
+    _check_theirs(layer)
+    config, weights = layer.get_config(), _read(layer)
+    outer = {name: config[name] for name in (*_CARRIED, "units")}
+    outer["dtype"] = layer.dtype_policy
     if isinstance(layer, keras.layers.LSTM):
         ours: Recurrent = LSTM(**outer)
     elif isinstance(layer, keras.layers.GRU):
         ours = GRU(**outer, reset_after=config["reset_after"])
         units = config["units"]
-        weights = [_minus_update(weight, units) for weight in weights]
+        weights = {k: _minus_update(w, units) for k, w in weights.items()}
         if config["reset_after"]:
-            inputs, fed_back = weights.pop()
+            inputs, fed_back = weights["bias"]
             inputs[:-units] += fed_back[:-units]
-            weights += [inputs, fed_back[-units:]]
+            weights |= {"bias": inputs, "recurrent_bias": fed_back[-units:]}
     else:
-        ours = SimpleRNN(**outer)
-    ours.build((None, None, weights[0].shape[0]))
-    for variable, weight in zip(ours.cell.trainable_variables, weights, strict=True):
-        variable.assign(weight)
-    return ours
+        ours = SimpleRNN(**outer, activation=config["activation"])
+    return _filled(ours, layer, weights)

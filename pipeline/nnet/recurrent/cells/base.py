@@ -204,8 +204,18 @@ class Cell(keras.layers.Layer):
         extra = self.output_size - self.recurrent_size
         return tf.pad(grad, [[0, extra], [0, 0]]) if extra else grad
 
+    def get_initial_state(self, batch_size: Any = None) -> list[tf.Tensor]:
+        """States of zeros [B, N_k], with which a loop over `call` begins."""
+        return [
+            keras.ops.zeros((batch_size, size), self.compute_dtype)
+            for size in self.state_size
+        ]
+
     def call(self, inputs: tf.Tensor, states: Tensors, training: bool = False) -> Any:
-        """One frame, as `keras.layers.RNN` asks for it: inputs [B, F] to (output, states)."""
+        """One frame, as `keras.layers.RNN` asks for it: inputs [B, F] to (output, states).
+
+        As of Keras's cells a state that is the only one need not be in a list.
+        """
         if training and (self.dropout or self.recurrent_dropout):
             raise ConfigError(
                 f"{self.name}: keras.layers.RNN draws anew at every frame what is dropped; "
@@ -217,6 +227,8 @@ class Cell(keras.layers.Layer):
             z = weights.kernel @ z
         if weights.bias is not None:
             z += weights.bias
+        if not isinstance(states, list | tuple):
+            states = [states]
         before = [tf.transpose(state) for state in states]
         if not training or not self.zoneout:
             after = self.infer(z, before, weights.recurrent)

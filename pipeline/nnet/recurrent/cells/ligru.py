@@ -31,8 +31,10 @@ class LiGRUCell(Cell):
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(units, **kwargs)
+        # Keras hands `trainable` on when it is set, not when it is given: a frozen layer's
+        # norm must come back from a file frozen too.
         self.norm = keras.layers.BatchNormalization(
-            name="norm", dtype=self.dtype_policy
+            name="norm", dtype=self.dtype_policy, trainable=self.trainable
         )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

@@ -15,7 +15,7 @@ from pipeline.nnet.recurrent.cells.normalization import (
 )
 from pipeline.nnet.recurrent.protocol import Frame, Tensors, Weights
 
-_ACTIVATIONS = {"tanh": tf.tanh, "sigmoid": tf.sigmoid, "relu": tf.nn.relu}
+ACTIVATIONS = {"tanh": tf.tanh, "sigmoid": tf.sigmoid, "relu": tf.nn.relu}
 
 
 @keras.saving.register_keras_serializable(package="keraldi")
@@ -43,9 +43,9 @@ class SimpleRNNCell(Cell):
     ) -> None:
         super().__init__(units, **kwargs)
         self.layer_norm = flag("layer_norm", layer_norm)
-        if activation not in _ACTIVATIONS:
+        if activation not in ACTIVATIONS:
             raise ConfigError(
-                f"activation: expected {', '.join(_ACTIVATIONS)}, got {activation!r}"
+                f"activation: expected {', '.join(ACTIVATIONS)}, got {activation!r}"
             )
         self.activation = activation
 
@@ -86,7 +86,7 @@ class SimpleRNNCell(Cell):
             normal, factor = normalize(z)
             saved = [normal, factor]
             z = weights[1] * normal + weights[2]
-        return [_ACTIVATIONS[self.activation](z)], saved
+        return [ACTIVATIONS[self.activation](z)], saved
 
     def backward(
         self, grads: Tensors, frame: Frame, weights: Tensors, turned: Tensors

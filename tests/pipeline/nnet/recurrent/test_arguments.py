@@ -1,5 +1,7 @@
 """What a newcomer gives the layers: it works as in Keras, or one line says what does."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -31,6 +33,12 @@ ZERO = np.zeros((2, 4), "float32")
             lambda: LSTM("4"),
             "units: expected a whole number of at least 1, got '4'",
         ),
+        (
+            lambda: LSTM(4, recurrent_activation="relu"),
+            "unknown option 'recurrent_activation'; take it out",
+        ),
+        (lambda: LSTM(4, unit_forget_bias=True), "did you mean 'forget_bias'"),
+        (lambda: LSTMP(4, projection=None), "projection: expected a whole number"),
         (lambda: LSTMP(4, projection=2.5), "projection: expected a whole number"),
         (lambda: LSTM(4, dropout="0.2"), "dropout: expected at least 0 and less than"),
         (lambda: LSTM(4, zoneout=True), "zoneout: expected at least 0 and less than"),
@@ -65,6 +73,13 @@ def test_what_a_layer_cannot_be_made_with_is_told(make, message):
         (
             lambda layer: layer(X, initial_state=ZERO),
             r"a list of shapes \[\(2, 4\), \(2, 4\)\], got \[\(2, 4\)\]",
+        ),
+        (lambda layer: layer(tf.sparse.from_dense(X)), "give tf.sparse.to_dense"),
+        (lambda layer: layer(X + 1j), "expected real numbers, got complex"),
+        (lambda layer: layer(X.astype(str)), "expected real numbers, got string"),
+        (
+            lambda layer: layer(X, initial_state=[ZERO, None]),
+            r"got \[\(2, 4\), 'NoneType'\]",
         ),
         (
             lambda layer: layer(X, initial_state=[ZERO, ZERO[:1]]),
@@ -104,6 +119,7 @@ def test_kinds_of_numbers_are_taken_as_keras_takes_them():
         np.testing.assert_array_equal(layer(X, mask=mask), layer(X, mask=MASK))
     assert layer(X[:0]).shape == (0, 4)
     assert LSTM(4, dtype="float64")(X).dtype == tf.float64
+    json.dumps(LSTM(4, cell_clip=np.float32(3)).get_config())
 
 
 def test_a_mask_may_have_holes():

@@ -261,6 +261,24 @@ def test_the_gradient_is_that_of_automatic_differentiation(
         np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance)
 
 
+def test_second_derivatives_are_those_of_automatic_differentiation():
+    layer = make("lstmp-1997-peepholes", return_state=False)
+    randomize(layer)
+    weights = [w.value for w in layer.trainable_variables]
+
+    @tf.function
+    def second(training: bool) -> list[tf.Tensor]:
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(layer(inputs(), mask=MASK, training=training) ** 2)
+            first = tape.gradient(loss, weights)
+            size = tf.add_n([tf.reduce_sum(g * g) for g in first])
+        return outer.gradient(size, weights)
+
+    for a, b in zip(second(training=True), second(training=False), strict=True):
+        np.testing.assert_allclose(a, b, rtol=FLOAT64, atol=FLOAT64)
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_keras_runs_the_cell_a_frame_at_a_time(name):
     engine = make(name, go_backwards=True)
@@ -273,6 +291,14 @@ def test_keras_runs_the_cell_a_frame_at_a_time(name):
         engine(inputs(), mask=MASK), plain(inputs(), mask=MASK), strict=True
     ):
         np.testing.assert_allclose(a, b, atol=FLOAT64)
+
+
+def test_a_loop_over_a_cell_begins_with_its_zeros():
+    layer = make("gru")
+    frames, states = inputs(), layer.cell.get_initial_state(batch_size=BATCH)
+    for frame in range(FRAMES):
+        output, [states] = layer.cell(frames[:, frame], states)
+    np.testing.assert_allclose(output, layer(frames)[:, -1], atol=FLOAT64)
 
 
 @pytest.mark.parametrize(
@@ -346,6 +372,17 @@ def test_batch_norm_counts_no_padding():
     real = x[MASK] @ layer.cell.kernel.numpy()
     moved = layer.cell.norm.moving_mean.numpy()
     np.testing.assert_allclose(moved, 0.01 * real.mean(0), atol=FLOAT32)
+
+
+def test_a_frozen_batch_norm_comes_back_frozen(tmp_path):
+    model = keras.Sequential([keras.Input((None, INPUTS)), LiGRU(UNITS)])
+    model.trainable = False
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    x = inputs("float32")
+    np.testing.assert_array_equal(again(x, training=True), model(x))
+    for a, b in zip(again.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_variational_dropout_drops_the_same_units_all_along():

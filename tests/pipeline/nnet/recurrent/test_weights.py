@@ -67,6 +67,56 @@ def test_what_is_dropped_and_returned_goes_along():
     np.testing.assert_allclose(again(X, mask=MASK), theirs(X, mask=MASK), atol=1e-6)
 
 
+def test_plain_rnns_of_every_activation_come_back():
+    theirs = shuffled(keras.layers.SimpleRNN(3, activation="relu", dtype="float64"))
+    np.testing.assert_allclose(from_keras(theirs)(X), theirs(X), atol=FLOAT64)
+
+
+def test_frozen_and_stateful_layers_stay_so():
+    options = {"stateful": True, "trainable": False, "activity_regularizer": "l1"}
+    theirs = keras.layers.GRU(3, dtype="float64", **options)
+    theirs(X)
+    ours = from_keras(theirs)
+    again = to_keras(ours)
+    assert not ours.trainable_variables
+    assert not again.trainable_variables
+    second, third = theirs(X), theirs(X)
+    for layer in (ours, again):
+        layer(X)  # the first call of each, as of `theirs` above
+        np.testing.assert_allclose(layer(X), second, atol=FLOAT64)
+        np.testing.assert_allclose(layer(X), third, atol=FLOAT64)
+        assert float(layer.losses[0]) > 0
+
+
+@pytest.mark.parametrize(
+    ("convert", "layer", "message"),
+    [
+        (from_keras, keras.layers.LSTM(3), "no weights yet; build it, or call it"),
+        (to_keras, LSTM(3), "no weights yet; build it, or call it"),
+        (from_keras, keras.layers.Dense(3), "expected a SimpleRNN, LSTM or GRU"),
+        (from_keras, LSTM(3), "expected a SimpleRNN, LSTM or GRU of Keras"),
+        (
+            from_keras,
+            keras.layers.RNN(keras.layers.LSTMCell(3)),
+            "expected a SimpleRNN, LSTM or GRU of Keras",
+        ),
+        (
+            from_keras,
+            keras.layers.GRU(3, kernel_regularizer="l2"),
+            "kernel_regularizer: layers here have none",
+        ),
+        (
+            to_keras,
+            keras.layers.Bidirectional(LSTM(3)),
+            "expected a layer of pipeline.nnet.recurrent, got a Bidirectional",
+        ),
+    ],
+)
+def test_what_cannot_be_converted_is_told(convert, layer, message):
+    with pytest.raises(ConfigError, match=message):
+        convert(layer)
+
+
 def test_what_the_other_side_lacks_is_refused():
     with pytest.raises(ConfigError, match="no such layer .projection."):
         to_keras(shuffled(LSTMP(4, projection=2)))
