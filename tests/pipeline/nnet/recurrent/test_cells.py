@@ -266,7 +266,6 @@ def test_second_derivatives_are_those_of_automatic_differentiation():
     randomize(layer)
     weights = [w.value for w in layer.trainable_variables]
 
-    @tf.function
     def second(training: bool) -> list[tf.Tensor]:
         with tf.GradientTape() as outer:
             with tf.GradientTape() as tape:
@@ -294,11 +293,11 @@ def test_keras_runs_the_cell_a_frame_at_a_time(name):
 
 
 def test_a_loop_over_a_cell_begins_with_its_zeros():
-    layer = make("gru")
+    layer = make("gru", return_sequences=False, return_state=False)
     frames, states = inputs(), layer.cell.get_initial_state(batch_size=BATCH)
     for frame in range(FRAMES):
         output, [states] = layer.cell(frames[:, frame], states)
-    np.testing.assert_allclose(output, layer(frames)[:, -1], atol=FLOAT64)
+    np.testing.assert_allclose(output, layer(frames), atol=FLOAT64)
 
 
 @pytest.mark.parametrize(
