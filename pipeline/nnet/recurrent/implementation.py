@@ -13,11 +13,10 @@ from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 from features.errors import ConfigError
 from pipeline.nnet.config import IMPLEMENTATIONS
 from pipeline.nnet.recurrent import cudnn
-from pipeline.nnet.recurrent.cells import Cell
+from pipeline.nnet.recurrent.cells import Cell, GRUCell
 
-_TRIAL = (
-    0.02  # TensorFloat-32 has 11 bits; weights in another order give differences of 0.1
-)
+# TensorFloat-32 has 11 bits; weights in another order give differences of 0.1.
+_TRIAL = 0.02
 _forced: ContextVar[str | None] = ContextVar("implementation", default=None)
 
 
@@ -91,7 +90,7 @@ def _obstacle(cell: Cell) -> str | None:
     graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
     if graph is not None and GraphOrParentsInXlaContext(graph):
         return "XLA compiles this graph and cannot call cuDNN"
-    mode = "gru" if type(cell).__name__ == "GRUCell" else "lstm"
+    mode = "gru" if isinstance(cell, GRUCell) else "lstm"
     return _trial(mode, cell.recurrent_size != cell.units)
 
 

@@ -43,7 +43,7 @@ class SimpleRNNCell(Cell):
     ) -> None:
         super().__init__(units, **kwargs)
         self.layer_norm = flag("layer_norm", layer_norm)
-        if activation not in ACTIVATIONS:
+        if activation not in list(ACTIVATIONS):
             raise ConfigError(
                 f"activation: expected {', '.join(ACTIVATIONS)}, got {activation!r}"
             )

@@ -29,6 +29,7 @@ ZERO = np.zeros((2, 4), "float32")
         ),
         (lambda: LiGRU(4, layer_norm=True), "LiGRU: unknown option 'layer_norm'"),
         (lambda: SimpleRNN(4, use_bias=False), "unknown option 'use_bias'"),
+        (lambda: SimpleRNN(4, activation=["tanh"]), "expected tanh, sigmoid, relu"),
         (
             lambda: LSTM("4"),
             "units: expected a whole number of at least 1, got '4'",

@@ -65,6 +65,13 @@ def test_parameters_are_as_many_as_the_table_says(cell):
     assert sum(w.numpy().size for w in layer.trainable_weights) == PARAMETERS[cell]
 
 
+def test_a_reset_gate_after_the_product_is_as_wide_as_the_cells():
+    layer = GRU(N, projection=P, reset_after=True)
+    layer.build(X.shape)
+    count = sum(w.numpy().size for w in layer.trainable_weights)
+    assert count == 3 * N * (F + P + 1) + N + N * P  # the table's other one
+
+
 @every_cell
 @pytest.mark.parametrize("policy", HALF)
 def test_half_precision_is_close_to_whole(cell, policy):
