@@ -96,11 +96,8 @@ def _run_shard(
     count = len(first)
 
     def pass_of(arguments: Tensors) -> tuple[Pass, Tensors]:
-        rows, states, rest = (
-            arguments[0],
-            arguments[1 : 1 + count],
-            list(arguments[1 + count :]),
-        )
+        rows, *rest = arguments
+        states, rest = rest[:count], rest[count:]
         kernel = rest.pop(0) if weights.kernel is not None else None
         bias = rest.pop(0) if weights.bias is not None else None
         parts = Weights(kernel, bias, rest)
