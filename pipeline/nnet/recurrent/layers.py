@@ -132,12 +132,22 @@ class Recurrent(keras.layers.RNN):
             # What stands in padding may be anything, even NaN, and must meet no gradient.
             sequences = tf.where(mask[..., None], sequences, 0)
         sequences = self.cell.drop_inputs(sequences, bool(training))
-        first = [tf.cast(state, sequences.dtype) for state in initial_state]
+        first = [
+            tf.cast(self._of_all_rows(state, sequences), sequences.dtype)
+            for state in initial_state
+        ]
         outputs, states = self._run(sequences, first, mask, bool(training))
         if mask is not None and self.zero_output_for_mask:
             real = tf.reverse(mask, [1]) if self.go_backwards else mask
             outputs = tf.where(real[..., None], outputs, 0)
         return states[0], outputs, states
+
+    @staticmethod
+    def _of_all_rows(state: tf.Tensor, sequences: tf.Tensor) -> tf.Tensor:
+        """A state [B, N_k]; as in Keras one row, where B shows only in the run, is all rows'."""
+        if state.shape[0] is not None and state.shape[0] == sequences.shape[0]:
+            return state
+        return tf.broadcast_to(state, [tf.shape(sequences)[0], state.shape[1]])
 
     def _run(
         self, sequences: tf.Tensor, first: Tensors, mask: Any, training: bool

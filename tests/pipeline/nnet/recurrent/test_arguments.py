@@ -162,3 +162,19 @@ def test_a_model_is_cloned_fitted_with_weights_and_predicts_any_length():
     twin.fit([X, ZERO, ZERO], np.ones((2, 6, 1)), sample_weight=weights, verbose=0)
     for a, b in zip(before, twin.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_rows_of_a_state_that_only_the_run_shows_are_those_of_the_batch():
+    layer = LSTM(4)
+    layer.build(X.shape)
+    specs = [tf.TensorSpec([None, None, 3]), tf.TensorSpec([None, 4])]
+
+    @tf.function(input_signature=specs)
+    def run(x: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+        return layer(x, initial_state=[state, state])
+
+    one = np.ones((1, 4), "float32")
+    both = [one.repeat(2, 0)] * 2
+    np.testing.assert_allclose(run(X, one), layer(X, initial_state=both), atol=1e-6)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        run(X, one.repeat(3, 0))
