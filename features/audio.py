@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import stat
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -125,9 +126,10 @@ def mono_samples(array: np.ndarray, name: str = "array") -> np.ndarray:
         )
     if values.dtype.kind == "f":
         samples = values.astype(np.float32)
-        if values.size and np.nanmax(np.abs(values)) > _LOUDEST_FLOAT:
+        loudest = np.abs(values[np.isfinite(values)]).max(initial=0)
+        if loudest > _LOUDEST_FLOAT:
             raise AudioError(
-                f"{name}: floats up to {np.nanmax(np.abs(values)):g}: expected -1 to 1; divide "
+                f"{name}: floats up to {loudest:g}: expected -1 to 1; divide "
                 "16-bit samples by 32768"
             )
     elif values.dtype.kind in "iu":
@@ -193,16 +195,22 @@ def sound_of(name: str) -> Iterator[soundfile.SoundFile]:
     """The sound in a file of the system; the system's errors are Keraldi's, too.
 
     Raises:
-        AudioError: the file is missing, a folder or not to be read, or as of `sound_in`.
+        AudioError: the file is missing, no regular one or not to be read, or as of `sound_in`.
     """
     try:
+        mode = os.stat(name).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            # To open a pipe would wait for somebody to write into it, maybe for ever.
+            raise AudioError(
+                f"{name}: a pipe, socket or device, not a file; write its sound into a file"
+            )
         file = open(name, "rb")
     except FileNotFoundError:
         raise AudioError(
-            f"{name}: no such file; mend wav.scp (paths begin in the working folder)"
+            f"{name}: no such file; mend its path (relative ones begin in the working folder)"
         ) from None
     except IsADirectoryError:
-        raise AudioError(f"{name}: a folder, not a file; mend wav.scp") from None
+        raise AudioError(f"{name}: a folder, not a file; name its files") from None
     except PermissionError:
         raise AudioError(
             f"{name}: no permission to read it; change it with chmod"

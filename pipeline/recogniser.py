@@ -169,6 +169,11 @@ class Recogniser:
                     f"an array of samples needs its rate, got {rate_hz}; give rate_hz"
                 )
             found = resample(mono_samples(audio), rate_hz, self.rate_hz)
+        elif not isinstance(audio, str | os.PathLike):
+            raise ConfigError(
+                f"audio: expected a path or a numpy array, got {type(audio).__name__}; "
+                "numpy.asarray makes an array of it"
+            )
         elif rate_hz is not None:
             raise ConfigError(f"{audio}: a file knows its rate; leave out rate_hz")
         else:

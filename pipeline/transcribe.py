@@ -9,6 +9,8 @@ from pipeline.batch.outputs import Format, Layout, Outputs
 from pipeline.batch.run import Order
 from pipeline.listening import check_streaming, listen
 
+FORMATS: tuple[Format, ...] = ("text", "ctm", "jsonl")
+
 
 def transcribe(
     *paths: str,
@@ -16,7 +18,7 @@ def transcribe(
     out: str | None = None,
     stream: bool = False,
     rate: int | None = None,
-    formats: tuple[Format, ...] = ("text", "ctm", "jsonl"),
+    formats: tuple[Format, ...] = FORMATS,
     layout: Layout = "stream",
     words: str | None = None,
 ) -> int:
@@ -48,6 +50,11 @@ def transcribe(
             "--posteriors": options.posteriors,
             "--nj": options.nj != 1,
             "--scheduler": options.scheduler,
+            "--formats": formats != FORMATS,
+            "--layout": layout != "stream",
+            "--allow-pipes": options.allow_pipes,
+            "--max-failures": options.max_failures is not None,
+            "--retry-failed": options.retry_failed,
         }
         rate_hz = check_streaming(options.model, rate, others)
         return listen(

@@ -3,7 +3,7 @@
 import glob
 import os
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,20 +54,39 @@ def _of_file(path: str, name: str) -> _Candidate:
     return _Candidate(Item("", path), (safe_id(stem), safe_id(name), path_id))
 
 
+def _walked(
+    root: str, troubles: list[OSError]
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk`, then what links to folders lead to; each folder once, so no loop is endless."""
+    waiting, seen = deque([root]), set()
+    while waiting:
+        top = waiting.popleft()
+        for place, folders, files in os.walk(top, onerror=troubles.append):
+            status = os.stat(place)
+            if (status.st_dev, status.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            folders.sort()
+            paths = (os.path.join(place, name) for name in folders)
+            waiting.extend(filter(os.path.islink, paths))
+            yield place, folders, files
+
+
 def _of_folder(root: str, counts: Counter[str]) -> Iterator[_Candidate]:
     """All audio below a folder; what cannot be listed is an item that fails."""
     troubles: list[OSError] = []
-    for place, folders, files in os.walk(root, onerror=troubles.append):
-        folders.sort()
+    for place, folders, files in _walked(root, troubles):
         for name in sorted(files):
             path = os.path.join(place, name)
             if _is_audio(path):
                 yield _of_file(path, os.path.relpath(path, root))
             else:
                 counts["passed over"] += 1
-        if place != root and _is_audio(place) and not files and not folders:
+        if _is_audio(place) and not files and not folders:
             fault = f"{place}: a folder, not a file; remove it or rename it"
-            found = _of_file(place, os.path.relpath(place, root))
+            name = os.path.relpath(place, root)
+            found = _of_file(place, os.path.basename(place) if name == "." else name)
             yield replace(found, item=replace(found.item, fault=fault))
     for trouble in troubles:
         path = str(trouble.filename)
@@ -110,38 +129,49 @@ def _of_data_dir(path: str) -> Iterator[_Candidate]:
         yield _Candidate(item, (utt,))
 
 
-def _of_list(lines: Iterable[str], place: str) -> Iterator[_Candidate]:
-    """Paths and globs, one a line."""
+def _of_directory(path: str, counts: Counter[str]) -> Iterator[_Candidate]:
+    """A data dir, or a folder of audio."""
+    tables = (os.path.join(path, name) for name in ("wav.scp", "utt2spk"))
+    is_data = all(map(os.path.exists, tables))
+    return _of_data_dir(path) if is_data else _of_folder(path, counts)
+
+
+def _of_list(
+    lines: Iterable[str], place: str, counts: Counter[str]
+) -> Iterator[_Candidate]:
+    """Paths of files and folders, and globs, one a line."""
     for line in lines:
         pattern = line.rstrip("\n")
         if not pattern.strip():
             continue
         if os.path.exists(pattern) or not glob.has_magic(pattern):
-            yield _of_file(pattern, os.path.basename(pattern))
-            continue
-        matches = sorted(glob.glob(pattern, recursive=True))
+            matches = [pattern]
+        else:
+            matches = sorted(glob.glob(pattern, recursive=True))
         if not matches:
             raise DataError(f"{place}: {pattern!r} matches nothing; mend the pattern")
         for match in matches:
-            yield _of_file(match, os.path.basename(match))
+            if os.path.isdir(match):
+                yield from _of_directory(match, counts)
+            else:
+                yield _of_file(match, os.path.basename(match))
 
 
 def _candidates(path: str, counts: Counter[str]) -> Iterator[_Candidate]:
     """What one of the user's paths stands for."""
     if path == "-":
-        yield from _of_list(map(os.fsdecode, sys.stdin.buffer), "standard input")
+        lines = map(os.fsdecode, sys.stdin.buffer)
+        yield from _of_list(lines, "standard input", counts)
     elif os.path.isdir(path):
-        tables = (os.path.join(path, name) for name in ("wav.scp", "utt2spk"))
-        is_data = all(map(os.path.exists, tables))
-        yield from (_of_data_dir(path) if is_data else _of_folder(path, counts))
+        yield from _of_directory(path, counts)
     elif not os.path.lexists(path):
         if not glob.has_magic(path):
             raise DataError(f"{path}: no such file or folder; give an existing path")
-        yield from _of_list([path], path)
+        yield from _of_list([path], path, counts)
     elif path.endswith(".scp"):
         yield from _of_table(path)
     elif Path(path).suffix.lower() in _LISTS:
-        yield from _of_list(read_lines(path), path)
+        yield from _of_list(read_lines(path), path, counts)
     else:
         yield _of_file(path, os.path.basename(path))
 

@@ -126,6 +126,8 @@ def run_plan(
         source: what the items are, for the record of settings.
     """
     with FolderLock(order.folder):
-        save(order.folder / "settings.yaml", used_settings(plan, source))
+        used = used_settings(plan, source)
         run = Run(order, items, result_settings(plan))
-        return run(work_of(plan, crewing, order.folder))
+        totals = run(work_of(plan, crewing, order.folder))
+        save(order.folder / "settings.yaml", used)
+        return totals

@@ -116,21 +116,33 @@ class Journal:
         self._settings = json.loads(json.dumps(settings, sort_keys=True, default=str))
         self._places: dict[str, int] = {}
         self._failed: set[str] = set()
-        self._file: IO[bytes]
+        self._file: IO[bytes] | None = None
+        self.differing: list[str] = []  # settings of the older journal that are others
 
     def _load(self) -> bool:
-        """Reads what is there; whether it was made with the same settings."""
+        """Reads what is there; whether it was made with the same settings.
+
+        Raises:
+            DataError: a line is damaged, which no death of ours does.
+        """
         whole = 0
         with open(self._path, "rb") as file:
             for number, line in enumerate(file):
                 if not line.endswith(b"\n"):
                     break
-                record = json.loads(line)
-                if number == 0:
-                    if record != {"settings": self._settings}:
-                        return False
-                else:
-                    self._remember(record["id"], whole, bool(record["reason"]))
+                try:
+                    record = json.loads(line)
+                    if number:
+                        self._remember(record["id"], whole, bool(record["reason"]))
+                    else:
+                        self.differing = self._differing(record["settings"])
+                except (ValueError, LookupError, TypeError, AttributeError):
+                    raise DataError(
+                        f"{self._path}:{number + 1}: damaged; remove the file, and all is "
+                        "done again"
+                    ) from None
+                if self.differing:
+                    return False
                 whole += len(line)
         if whole == 0:
             return False
@@ -141,29 +153,55 @@ class Journal:
         self._places[name] = place
         (self._failed.add if failed else self._failed.discard)(name)
 
+    def _differing(self, older: Mapping[str, Any]) -> list[str]:
+        """Names of the settings that an older journal has otherwise."""
+        names = sorted(older.keys() | self._settings.keys())
+        missing = object()
+        return [
+            name
+            for name in names
+            if older.get(name, missing) != self._settings.get(name, missing)
+        ]
+
     def open(self) -> bool:
-        """Opens the journal for adding; tells whether an older one goes on."""
+        """Opens the journal; tells whether an older one goes on.
+
+        One of other settings stays until the first outcome is added: a mistake that shows
+        before, such as an n-gram of other phones, costs nothing that was done.
+        """
         goes_on = self._path.exists() and self._load()
-        if not goes_on:
-            self._places.clear()
-            self._failed.clear()
-            line = json.dumps({"settings": self._settings}, sort_keys=True) + "\n"
-            with atomic_file(self._path) as temporary:
-                temporary.write_text(line, encoding="ascii")
-        self._file = open(self._path, "ab")
+        if not goes_on and not self.differing:
+            self._begin()
+        elif goes_on:
+            self._file = open(self._path, "ab")
         return goes_on
+
+    def _begin(self) -> IO[bytes]:
+        """A new journal in place of an older one."""
+        line = json.dumps({"settings": self._settings}, sort_keys=True) + "\n"
+        with atomic_file(self._path) as temporary:
+            temporary.write_text(line, encoding="ascii")
+        self._file = open(self._path, "ab")
+        return self._file
+
+    @property
+    def begun(self) -> bool:
+        """Whether the file holds these settings, and not yet those of an older journal."""
+        return self._file is not None
 
     def close(self) -> None:
         """Puts what was added to disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
 
     def add(self, outcome: Outcome) -> None:
         """Adds an outcome; a kill -9 right after it does not lose it."""
-        place = self._file.seek(0, os.SEEK_END)
-        self._file.write(json.dumps(vars(outcome)).encode("ascii") + b"\n")
-        self._file.flush()
+        file = self._file or self._begin()
+        place = file.seek(0, os.SEEK_END)
+        file.write(json.dumps(vars(outcome)).encode("ascii") + b"\n")
+        file.flush()
         self._remember(outcome.id, place, not outcome.done)
 
     def forget(self, names: set[str]) -> None:
@@ -171,6 +209,9 @@ class Journal:
         for name in names & set(self._places):
             del self._places[name]
             self._failed.discard(name)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
     def __contains__(self, name: object) -> bool:
         return name in self._places

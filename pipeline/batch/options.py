@@ -130,6 +130,10 @@ def make_plan(
         raise ConfigError(
             f"--threads: expected at least 1, or 0 for all, got {options.threads}"
         )
+    if options.max_failures is not None and options.max_failures < 0:
+        raise ConfigError(
+            f"--max-failures: expected 0 or more, got {options.max_failures}"
+        )
     carried = read_companions(Path(model)) if is_exported(model) else {}
     if settings is None and SETTINGS in carried:
         chosen = parse_settings(carried[SETTINGS], f"{model}:{SETTINGS}")

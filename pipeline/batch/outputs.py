@@ -1,6 +1,7 @@
 """Results in the forms that were asked for, in the order of their ids."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -17,6 +18,9 @@ from pipeline.datadir.times import PhoneInterval, ctm_lines, write_textgrid
 Format = Literal["text", "ctm", "jsonl", "textgrid"]
 Layout = Literal["stream", "files"]
 _FAULT = ("id", "source", "reason", "mend")
+_LONGEST = (
+    200  # bytes of a name: file systems take 255, with suffix and temporary marks
+)
 _COPIED = 1 << 20  # bytes of posteriors moved at once
 
 
@@ -74,6 +78,15 @@ _SUFFIXES = {
 }
 
 
+def _fitting(part: str) -> str:
+    """A part of a path in at most `_LONGEST` bytes: a longer one ends in its digest."""
+    whole = part.encode()
+    if len(whole) <= _LONGEST:
+        return part
+    digest = f"~{hashlib.sha256(whole).hexdigest()[:16]}"
+    return whole[: _LONGEST - len(digest)].decode(errors="ignore") + digest
+
+
 class Outputs:
     """The output files of a run.
 
@@ -99,7 +112,8 @@ class Outputs:
         self._streams = sorted(forms - files)
 
     def _path(self, form: str, name: str) -> Path:
-        return self._folder / form / f"{safe_id(name)}.{_SUFFIXES[form]}"
+        inside = "/".join(map(_fitting, safe_id(name).split("/")))
+        return self._folder / form / f"{inside}.{_SUFFIXES[form]}"
 
     def _write(self, form: str, outcome: Outcome, path: Path) -> None:
         if form == "textgrid":
@@ -115,6 +129,15 @@ class Outputs:
                 self._write(form, outcome, path)
             else:
                 path.unlink(missing_ok=True)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Removes every file, of whatever form, that such recordings have or are in."""
+        for name in (*STREAMS.values(), "failed.jsonl"):
+            (self._folder / name).unlink(missing_ok=True)
+        for name in names:
+            for form in _SUFFIXES:
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    self._path(form, name).unlink()
 
     def complete(self, outcomes: Iterable[Outcome]) -> None:
         """Writes what is one file for all, and files of a recording that are not there yet.

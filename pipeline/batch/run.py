@@ -108,10 +108,29 @@ class Run:
         self._totals = Totals(found=len(items))
 
     def _forget_old(self) -> None:
-        """Nothing that vouches for other results stays behind."""
-        shutil.rmtree(self._order.parts, ignore_errors=True)
-        for name in ("summary.json", "failed.jsonl", "posteriors.scp"):
+        """Nothing of other settings stays behind once there is a result of these."""
+        self._order.outputs.forget(item.id for item in self._items)
+        for name in ("summary.json", "posteriors.scp", "posteriors.ark"):
             (self._order.folder / name).unlink(missing_ok=True)
+
+    def _open(self) -> None:
+        """Opens the journal, and says what of an older one is not used."""
+        order, journal = self._order, self._journal
+        goes_on = journal.open()
+        if journal.differing:
+            note(
+                f"{order.stage}: {order.folder} holds results of other settings "
+                f"({', '.join(journal.differing)}); all is done anew"
+            )
+        elif not goes_on:
+            shutil.rmtree(order.parts, ignore_errors=True)
+        others = len(journal) - sum(item.id in journal for item in self._items)
+        if others:
+            note(
+                f"{order.stage}: {counted(others, 'recording')} that earlier runs did into "
+                f"{order.folder} not asked for now, and left out of its files; give all paths "
+                "together, or another --out"
+            )
 
     def __call__(self, work: Work) -> Totals:
         """Does what is pending.
@@ -123,18 +142,18 @@ class Run:
             What it came to; it is written as `summary.json` as well.
         """
         order, journal = self._order, self._journal
-        if not journal.open():
-            self._forget_old()
+        self._open()
         try:
             pending = _pending(self._items, journal, retry_failed=order.retry_failed)
             self._totals.done_before = len(self._items) - len(pending)
-            write_manifest(order.folder, self._items, journal)
+            if journal.begun:
+                write_manifest(order.folder, self._items, journal)
             if pending:
-                (order.folder / "summary.json").unlink(missing_ok=True)
                 self._work(pending, work)
         finally:
             journal.close()
-            write_manifest(order.folder, self._items, journal)
+            if journal.begun:
+                write_manifest(order.folder, self._items, journal)
         self._finish()
         return self._totals
 
@@ -147,12 +166,16 @@ class Run:
         sizes = {item.id: item.state()[0] for item in pending}
         meter = Meter(order.stage, total=len(pending), size=sum(sizes.values()))
         failures, written = self._failures(), time.monotonic()
+        if journal.begun:
+            (order.folder / "summary.json").unlink(missing_ok=True)
         outcomes = work(pending)
         try:
             for outcome in outcomes:
                 totals.seconds_to_first_result = (
                     totals.seconds_to_first_result or round(meter.elapsed, 3)
                 )
+                if not journal.begun:
+                    self._forget_old()
                 order.outputs.take(outcome)
                 journal.add(outcome)
                 failures += not outcome.done

@@ -113,7 +113,7 @@ def read_companions(path: Path) -> dict[str, str]:
     elif zipfile.is_zipfile(path):
         try:
             found = _archived(path)
-        except (zipfile.BadZipFile, UnicodeDecodeError, EOFError) as error:
+        except (zipfile.BadZipFile, ValueError, EOFError, RuntimeError) as error:
             raise DataError(f"{path}: damaged ({error}); export it again") from None
     if DESCRIPTION not in found:
         raise DataError(

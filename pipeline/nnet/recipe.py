@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -50,6 +51,37 @@ class Recipe:
         return check(values, cls, source=source)
 
 
+_LARGEST = 1 << 26  # bytes that anything in an archive may unpack to,
+_PACKED = (
+    50  # or so many times what it takes there: floats do not get smaller than that
+)
+_DAMAGES = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+    RuntimeError,  # encrypted, or packed in a way that Python does not know
+)
+
+
+def check_packed(path: str | Path) -> None:
+    """Checks that a Keras archive unpacks to no more memory than models take.
+
+    Raises:
+        DataError: something in it unpacks to very much more than it takes in the file.
+        zipfile.BadZipFile: it is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.file_size > max(_LARGEST, _PACKED * entry.compress_size):
+                raise DataError(
+                    f"{path}: {entry.filename} in it unpacks to {entry.file_size} bytes from "
+                    f"{entry.compress_size}, which no model does; train it again"
+                )
+
+
 def stored_network(path: str | Path) -> tuple[Recipe, list[dict[str, Any]]]:
     """What `final.keras` says of itself, read without TensorFlow: the recipe and its layers.
 
@@ -57,10 +89,11 @@ def stored_network(path: str | Path) -> tuple[Recipe, list[dict[str, Any]]]:
         DataError: the file is no Keras archive of Keraldi's.
     """
     try:
-        with zipfile.ZipFile(path) as archive, archive.open("config.json") as file:
-            config = json.load(file)["config"]
+        check_packed(path)
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))["config"]
         recipe, layers = config["recipe"], list(config["layers"])
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+    except _DAMAGES as error:
         raise DataError(
             f"{path}: not a model of Keraldi's ({error}); train it again"
         ) from None

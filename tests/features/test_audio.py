@@ -1,5 +1,6 @@
 """Audio of every kind comes back as it went in; every bad file is told."""
 
+import os
 import struct
 from pathlib import Path
 
@@ -111,9 +112,11 @@ def bad_files(folder: Path) -> None:
     huge = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 2**32 - 2, b"WAVE", b"fmt ", 16, 1, 1,
                        RATE, 2 * RATE, 2, 16, b"data", 2**32 - 40)  # fmt: skip
     (folder / "huge.wav").write_bytes(huge + b"\x01\x00" * 50)
+    os.mkfifo(folder / "pipe.wav")
 
 
 BAD = {
+    "pipe.wav": "a pipe, socket or device, not a file; write its sound",
     "empty.wav": "empty file",
     "text.wav": "cannot be read as audio",
     "truncated.wav": "truncated: .* where the header promises 32000",
@@ -122,7 +125,7 @@ BAD = {
     "nan.wav": "holds NaN or infinity",
     "none.wav": "no samples",
     "folder.wav": "a folder, not a file",
-    "absent.wav": "no such file; mend wav.scp .paths begin",
+    "absent.wav": "no such file; mend its path .relative ones begin",
     "shorten.wav": "shorten, which is not supported; unpack it",
     "short_sphere.wav": "truncated: 99 bytes of samples where the header promises 18000",
     "huge.wav": "truncated: 100 bytes",

@@ -69,6 +69,33 @@ def test_a_folder_named_like_audio_is_an_item_that_fails(tmp_path):
     assert "a folder, not a file" in two.fault
 
 
+def test_an_empty_folder_named_like_audio_fails_when_it_is_given_itself(tmp_path):
+    (tmp_path / "y.wav").mkdir()
+    (item,) = discover([str(tmp_path / "y.wav")]).items
+    assert item.id == "y" and "a folder, not a file" in item.fault
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    root = touch(tmp_path / "root", "b/1.wav", "z/2.wav")
+    touch(tmp_path / "elsewhere", "3.wav", "deep/4.wav")
+    for link, target in (("a", "b"), ("b/up", ".."), ("z/far", "../../elsewhere")):
+        os.symlink(target, os.path.join(root, link))
+    os.symlink("..", tmp_path / "elsewhere" / "back")
+    found = discover([root])
+    assert [i.id for i in found.items] == ["b/1", "z/2", "z/far/3", "z/far/deep/4"]
+    assert found.repeated == 0
+
+
+def test_folders_in_lists_and_globs_are_searched(tmp_path):
+    root = touch(tmp_path, "one/a.wav", "one/notes.pdf", "two/b/c.wav")
+    assert ids(f"{root}/*") == ["a", "b/c"]
+    listed = touch(tmp_path / "lists", "some.lst") + "/some.lst"
+    with open(listed, "w", encoding="utf-8") as file:
+        file.write(f"{root}/one\n{root}/two/b/c.wav\n")
+    found = discover([listed])
+    assert ([i.id for i in found.items], found.passed_over) == (["a", "c"], 1)
+
+
 def test_lists_globs_and_standard_input(tmp_path, monkeypatch):
     root = touch(tmp_path, "a.wav", "b.wav", "c.wav")
     listed = tmp_path / "some.lst"

@@ -134,6 +134,55 @@ def test_changed_files_and_settings_are_done_again(tmp_path):
     assert asked == [f"u{n}" for n in range(6)]
 
 
+def test_other_settings_cost_nothing_until_there_is_a_result_of_them(tmp_path, capsys):
+    items, out = make_items(tmp_path), tmp_path / "out"
+    both = {"formats": ("text", "ctm"), "layout": "files"}
+    make_run(out, items)(working([]))
+    make_run(out, items, **both)(working([]))
+    before = files_of(out)
+    with pytest.raises(Killed):
+        make_run(out, items, settings={"model": "n"})(working([], deaths=0))
+    said = capsys.readouterr().err
+    assert "holds results of other settings (model); all is done anew" in said
+    assert files_of(out) == before
+    asked: list[str] = []
+    make_run(out, items)(working(asked))
+    assert asked == []
+    with pytest.raises(Killed):
+        other = make_run(out, items, settings={"model": "n"}, formats=("text",))
+        other(working([], deaths=1))
+    assert list(files_of(out)) == ["manifest.jsonl"]
+
+
+def test_what_is_not_asked_for_again_is_counted(tmp_path, capsys):
+    items = make_items(tmp_path)
+    make_run(tmp_path / "out", items[:2])(working([]))
+    make_run(tmp_path / "out", items[1:3])(working([]))
+    assert "1 recording that earlier runs did into" in capsys.readouterr().err
+
+
+def test_a_damaged_journal_is_told(tmp_path):
+    items, journal = make_items(tmp_path), tmp_path / "out/.work/journal.jsonl"
+    make_run(tmp_path / "out", items)(working([]))
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:2], bytes(20) + b"\n", *lines[3:]]))
+    with pytest.raises(DataError, match="journal.jsonl:3: damaged; remove the file"):
+        make_run(tmp_path / "out", items)(working([]))
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 120, "%20" * 90 + "/" + "y" * 255])
+def test_names_of_any_length_get_files(tmp_path, name):
+    item = Item(name, str(tmp_path))
+    form = ("text", "textgrid", "ctm", "jsonl")
+    outputs = Outputs(tmp_path / "out", form, "files")
+    outputs.take(Outcome(name, item.source, phones=[("a", 0.0, 1.0, 0.5)], seconds=1.0))
+    outputs.take(Outcome(f"{name}z", item.source, seconds=1.0))
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(files) == 2 * len(form)
+    outputs.forget([name, f"{name}z"])
+    assert not any(path.is_file() for path in (tmp_path / "out").rglob("*"))
+
+
 def test_too_many_failures_stop_the_run(tmp_path, capsys):
     items = make_items(tmp_path)
     totals = make_run(tmp_path / "out", items, max_failures=0)(working([]))
