@@ -133,7 +133,9 @@ class Outputs:
     def forget(self, names: Iterable[str]) -> None:
         """Removes every file, of whatever form, that such recordings have or are in."""
         for name in (*STREAMS.values(), "failed.jsonl"):
-            (self._folder / name).unlink(missing_ok=True)
+            # `ctm` is a folder where there is a file for each recording.
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+                (self._folder / name).unlink()
         for name in names:
             for form in _SUFFIXES:
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):
