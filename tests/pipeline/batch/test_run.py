@@ -136,7 +136,7 @@ def test_changed_files_and_settings_are_done_again(tmp_path):
 
 def test_other_settings_cost_nothing_until_there_is_a_result_of_them(tmp_path, capsys):
     items, out = make_items(tmp_path), tmp_path / "out"
-    both = {"formats": ("text", "ctm"), "layout": "files"}
+    both = {"formats": ("text", "textgrid"), "layout": "files"}
     make_run(out, items)(working([]))
     make_run(out, items, **both)(working([]))
     before = files_of(out)
