@@ -8,7 +8,8 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import IO, cast
@@ -54,44 +55,6 @@ def _without_noise() -> Iterator[None]:
             os.close(kept)
 
 
-class _QuietTensorFlow(importlib.abc.MetaPathFinder):
-    """Finds TensorFlow as others would, and hears it `_without_noise` while it is loaded."""
-
-    def find_spec(
-        self, fullname: str, _path: object, _target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """The module's spec; None for all but TensorFlow."""
-        if fullname != "tensorflow":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None and (loader := spec.loader) is not None:
-            quiet = _without_noise()(loader.exec_module)
-            loader.exec_module = quiet  # type: ignore[method-assign]
-        return spec
-
-
-class _NumbaWithoutProducts(importlib.abc.MetaPathFinder):
-    """Finds numba's module for arrays, which looks for SciPy's matrix products and goes without.
-
-    No compiled code of Keraldi's multiplies matrices. SciPy is there again for everybody else
-    when the module is loaded: its import takes as long as the rest of numba's start.
-    """
-
-    def find_spec(
-        self, fullname: str, _path: object, _target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """The module's spec; None for all others."""
-        if fullname != "numba.np.arraymath":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None and (loader := spec.loader) is not None:
-            plain = _hidden("scipy.linalg")(loader.exec_module)
-            loader.exec_module = plain  # type: ignore[method-assign]
-        return spec
-
-
 @contextlib.contextmanager
 def _hidden(name: str) -> Iterator[None]:
     """Imports of a module fail for so long, unless it is loaded already."""
@@ -105,6 +68,34 @@ def _hidden(name: str) -> Iterator[None]:
         del sys.modules[name]
 
 
+class _LoadedWithin(importlib.abc.MetaPathFinder):
+    """Finds one module as others would, once, and has it loaded within a context.
+
+    Args:
+        name: of the module.
+        context: made when the module is found, entered while it is loaded.
+    """
+
+    def __init__(
+        self, name: str, context: Callable[[], contextlib.ContextDecorator]
+    ) -> None:
+        self._name = name
+        self._context = context
+
+    def find_spec(
+        self, fullname: str, _path: object, _target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The module's spec; None for all others."""
+        if fullname != self._name:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and (loader := spec.loader) is not None:
+            within = self._context()(loader.exec_module)
+            loader.exec_module = within  # type: ignore[method-assign]
+        return spec
+
+
 def start_quickly() -> None:
     """Halves the seconds until TensorFlow is there; for processes that are Keraldi's own.
 
@@ -115,7 +106,12 @@ def start_quickly() -> None:
     for name in _NEEDLESS:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     atexit.register(gc.freeze)
-    sys.meta_path[:0] = [_QuietTensorFlow(), _NumbaWithoutProducts()]
+    # No compiled code of Keraldi's multiplies matrices, and the import of SciPy's products takes
+    # as long as the rest of numba's start: numba goes on without, all others find them.
+    sys.meta_path[:0] = [
+        _LoadedWithin("tensorflow", _without_noise),
+        _LoadedWithin("numba.np.arraymath", partial(_hidden, "scipy.linalg")),
+    ]
 
 
 def dask_setup(_worker: object) -> None:
