@@ -30,6 +30,12 @@ def _references(items: Sequence[Item], text: str | None) -> dict[str, tuple[str,
     if text is not None:
         known = {key: tuple(line.split()) for key, line in read_table(text).items()}
         found = {item.id: known[item.id] for item in items if item.id in known}
+        others = [key for key in known if key not in found]
+        if found and others:
+            note(
+                f"score-corpus: {text}: {counted(len(others), 'reference')} of no recording here "
+                f"({named(others, 5)}); left out"
+            )
     else:
         found = {item.id: item.text for item in items if item.text is not None}
     if not found:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from features.errors import ConfigError
 from features.files import atomic_file, write_text
 from pipeline.batch.assembly import part_path
 from pipeline.batch.items import safe_id
@@ -69,6 +70,7 @@ STREAMS = {
     "jsonl": "phones.jsonl",
     "words": "words.ctm",
 }
+_ALWAYS = ("text", "ctm", "jsonl")  # those that every recording has
 _SUFFIXES = {
     "text": "txt",
     "ctm": "ctm",
@@ -109,7 +111,28 @@ class Outputs:
         forms = set[str](formats) | ({"words"} if words else set())
         files = forms if layout == "files" else forms & {"textgrid"}
         self._files = sorted(files)
-        self._streams = sorted(forms - files)
+        # What an earlier run wrote in other forms goes on as long as the corpus is longer.
+        there = {form for form in _ALWAYS if (folder / STREAMS[form]).is_file()}
+        self._streams = sorted((forms - files) | there)
+
+    def check(self) -> None:
+        """Checks that nothing of another layout is in the way.
+
+        Raises:
+            ConfigError: a file is where a folder has to be, or a folder where a file has to.
+        """
+        for form in self._files:
+            if (place := self._folder / form).is_file():
+                raise ConfigError(
+                    f"{place}: expected a folder, is a file, of an earlier --layout stream; "
+                    "take another --out or remove it"
+                )
+        for form in self._streams:
+            if (place := self._folder / STREAMS[form]).is_dir():
+                raise ConfigError(
+                    f"{place}: expected a file, is a folder, of an earlier --layout files; "
+                    "take another --out or remove it"
+                )
 
     def _path(self, form: str, name: str) -> Path:
         inside = "/".join(map(_fitting, safe_id(name).split("/")))

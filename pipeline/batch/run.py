@@ -142,6 +142,7 @@ class Run:
             What it came to; it is written as `summary.json` as well.
         """
         order, journal = self._order, self._journal
+        order.outputs.check()
         self._open()
         try:
             pending = _pending(self._items, journal, retry_failed=order.retry_failed)

@@ -105,13 +105,14 @@ def test_statistics_are_used_as_transcribe_uses_them(data, random_model, tmp_pat
     assert arks[0] != arks[1]
 
 
-def test_references_by_id_for_plain_audio(random_model, tmp_path):
+def test_references_by_id_for_plain_audio(random_model, tmp_path, capsys):
     make_audio(tmp_path / "audio", ("x", "y"))
-    (tmp_path / "refs").write_text("x a b\ny c\n")
+    (tmp_path / "refs").write_text("x a b\ny c\nz b\n")
     words = ["score-corpus", tmp_path / "audio", "--model", random_model]
     words += ["--out", tmp_path / "out", "--text", tmp_path / "refs"]
     assert main([str(word) for word in words]) == 0
     assert "3 reference tokens in 2" in (tmp_path / "out/scoring/per").read_text()
+    assert "refs: 1 reference of no recording here (z)" in capsys.readouterr().err
 
 
 def test_no_reference_at_all_is_a_mistake(random_model, tmp_path, capsys):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.errors import DataError
+from features.errors import ConfigError, DataError
 from pipeline.batch.items import Item
 from pipeline.batch.journal import FolderLock, Outcome
 from pipeline.batch.outputs import Outputs
@@ -203,6 +203,29 @@ def test_a_file_for_each_recording(tmp_path):
     asked: list[str] = []
     make_run(tmp_path / "out", items, formats=("ctm",), layout="files")(working(asked))
     assert asked == [] and (tmp_path / "out" / "ctm" / "u1.ctm").exists()
+
+
+def test_forms_of_an_earlier_run_grow_with_the_corpus(tmp_path):
+    items, out = make_items(tmp_path), tmp_path / "out"
+    make_run(out, items[:2])(working([]))
+    make_run(out, items, formats=("ctm",))(working([]))
+    make_run(tmp_path / "whole", items)(working([]))
+    assert files_of(out) == files_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "before, after, match",
+    [
+        ("stream", "files", "ctm: expected a folder, is a file, of an earlier --lay"),
+        ("files", "stream", "ctm: expected a file, is a folder, of an earlier --lay"),
+    ],
+)
+def test_another_layout_in_the_way_is_told_first(tmp_path, before, after, match):
+    items, out, asked = make_items(tmp_path), tmp_path / "out", []
+    make_run(out, items[:2], formats=("ctm",), layout=before)(working([]))
+    with pytest.raises(ConfigError, match=match):
+        make_run(out, items, formats=("ctm",), layout=after)(working(asked))
+    assert asked == []
 
 
 LOCKED = """
