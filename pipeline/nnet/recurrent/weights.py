@@ -13,6 +13,11 @@ _DROPPED = (
     "dropout",
     "recurrent_dropout",
 )  # the same units all along a sequence in both
+_RULES = tuple(
+    f"{rules}_{kind}"
+    for rules in ("kernel", "recurrent", "bias")
+    for kind in ("regularizer", "constraint")
+)
 _CARRIED = (
     *_DROPPED,
     "name",
@@ -78,6 +83,22 @@ def _check_ours(layer: Any) -> None:
         raise ConfigError(f"{layer.name}: Keras has no such layer ({what})")
 
 
+def _rules_of(layer: Any) -> dict[str, Any]:
+    """Regularizers and constraints of a layer's weights.
+
+    Raises:
+        ConfigError: a GRU has any; its update gate has the other sign in the other form.
+    """
+    rules = {name: getattr(layer.cell, name) for name in _RULES}
+    for name, rule in rules.items():
+        if rule is not None and isinstance(layer, GRU | keras.layers.GRU):
+            raise ConfigError(
+                f"{layer.name}: {name}: would bind other values of a GRU here than there; make "
+                "it None of the layer's cell to convert without"
+            )
+    return rules
+
+
 def to_keras(layer: Recurrent) -> keras.layers.RNN:
     """The same layer as one of Keras's own, with the same weights.
 
@@ -91,7 +112,8 @@ def to_keras(layer: Recurrent) -> keras.layers.RNN:
     cell, weights = layer.cell, _read(layer)
     config = keras.layers.RNN.get_config(layer)
     config.pop("cell")
-    arguments = config | {name: getattr(cell, name) for name in _DROPPED}
+    dropped = {name: getattr(cell, name) for name in _DROPPED}
+    arguments = config | dropped | _rules_of(layer)
     arguments["units"] = cell.units
     if isinstance(layer, LSTM):
         theirs = keras.layers.LSTM(**arguments)
@@ -123,13 +145,6 @@ def _check_theirs(layer: Any) -> None:
             f"{layer.name}: expected a SimpleRNN, LSTM or GRU of Keras with a bias, tanh and "
             "sigmoid"
         )
-    for name, value in config.items():
-        bound = name.endswith(("_regularizer", "_constraint"))
-        if bound and name != "activity_regularizer" and value is not None:
-            raise ConfigError(
-                f"{layer.name}: {name}: layers here have none; make it None of the "
-                "layer's cell to convert without"
-            )
 
 
 def from_keras(layer: keras.layers.RNN) -> Recurrent:
@@ -137,7 +152,7 @@ def from_keras(layer: keras.layers.RNN) -> Recurrent:
 
     Args:
         layer: a built `keras.layers.SimpleRNN`, `LSTM` or `GRU` with a bias, gates of
-            sigmoid and tanh, and no regularizer or constraint of a weight.
+            sigmoid and tanh; a GRU without regularizer or constraint of a weight.
 
     Raises:
         ConfigError: there is no layer of this equation, or there are no weights yet.
@@ -145,7 +160,7 @@ def from_keras(layer: keras.layers.RNN) -> Recurrent:
     _check_theirs(layer)
     config, weights = layer.get_config(), _read(layer)
     outer = {name: config[name] for name in (*_CARRIED, "units")}
-    outer["dtype"] = layer.dtype_policy
+    outer |= _rules_of(layer) | {"dtype": layer.dtype_policy}
     if isinstance(layer, keras.layers.LSTM):
         ours: Recurrent = LSTM(**outer)
     elif isinstance(layer, keras.layers.GRU):

@@ -10,6 +10,12 @@ from features.errors import ConfigError
 from pipeline.nnet.recurrent.arguments import positive, share
 from pipeline.nnet.recurrent.protocol import Frame, Tensors, Weights
 
+_RULES = {
+    "initializer": keras.initializers,
+    "regularizer": keras.regularizers,
+    "constraint": keras.constraints,
+}
+
 
 def halved(rows: tf.Tensor, count: int) -> tf.Tensor:
     """The first `count` rows halved: σ(x) = (1 + tanh(x / 2)) / 2."""
@@ -31,6 +37,9 @@ class Cell(keras.layers.Layer):
         zoneout: share of the units of each state that keep their old value at a frame of
             training; otherwise each state is the mean of both (Krueger et al. 2017).
         kernel_initializer, recurrent_initializer, bias_initializer: Keras's names or objects.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: likewise, or None.
+        kernel_constraint, recurrent_constraint, bias_constraint: likewise, or None. Those of
+            the kernel hold for a projection too.
     """
 
     gates = 1
@@ -45,6 +54,12 @@ class Cell(keras.layers.Layer):
         kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -55,6 +70,12 @@ class Cell(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.recurrent_regularizer = keras.regularizers.get(recurrent_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+        self.recurrent_constraint = keras.constraints.get(recurrent_constraint)
+        self.bias_constraint = keras.constraints.get(bias_constraint)
         self.seed_generator = keras.random.SeedGenerator()
 
     @property
@@ -77,6 +98,22 @@ class Cell(keras.layers.Layer):
         """G, the width of the inputs' products."""
         return self.gates * self.units
 
+    def add_ruled(self, rules: str, shape: tuple[int, ...], name: str) -> Any:
+        """Makes a weight by the initializer, regularizer and constraint of `rules`.
+
+        Args:
+            rules: kernel, recurrent or bias.
+            shape: of the weight.
+            name: of the weight.
+        """
+        return self.add_weight(
+            shape=shape,
+            initializer=getattr(self, f"{rules}_initializer"),
+            regularizer=getattr(self, f"{rules}_regularizer"),
+            constraint=getattr(self, f"{rules}_constraint"),
+            name=name,
+        )
+
     def add_matrices(self, num_inputs: int | None) -> None:
         """Makes W and U."""
         if num_inputs is None:
@@ -84,23 +121,15 @@ class Cell(keras.layers.Layer):
                 f"{self.path or self.name}: the inputs' width is not known; give it, as in "
                 "keras.Input((None, 40))"
             )
-        self.kernel = self.add_weight(
-            shape=(num_inputs, self.width),
-            initializer=self.kernel_initializer,
-            name="kernel",
-        )
-        self.recurrent_kernel = self.add_weight(
-            shape=(self.recurrent_size, self.width),
-            initializer=self.recurrent_initializer,
-            name="recurrent_kernel",
+        self.kernel = self.add_ruled("kernel", (num_inputs, self.width), "kernel")
+        self.recurrent_kernel = self.add_ruled(
+            "recurrent", (self.recurrent_size, self.width), "recurrent_kernel"
         )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Makes the weights for inputs of width `input_shape[-1]`."""
         self.add_matrices(input_shape[-1])
-        self.bias = self.add_weight(
-            shape=(self.width,), initializer=self.bias_initializer, name="bias"
-        )
+        self.bias = self.add_ruled("bias", (self.width,), "bias")
         self.built = True
 
     def vector(self, weight: Any) -> tf.Tensor:
@@ -259,16 +288,18 @@ class Cell(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Arguments from which the cell is made again."""
-        serialize = keras.initializers.serialize
+        serialized = {
+            f"{rules}_{kind}": module.serialize(getattr(self, f"{rules}_{kind}"))
+            for kind, module in _RULES.items()
+            for rules in ("kernel", "recurrent", "bias")
+        }
         return {
             **super().get_config(),
             "units": self.units,
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
             "zoneout": self.zoneout,
-            "kernel_initializer": serialize(self.kernel_initializer),
-            "recurrent_initializer": serialize(self.recurrent_initializer),
-            "bias_initializer": serialize(self.bias_initializer),
+            **serialized,
         }
 
     @classmethod

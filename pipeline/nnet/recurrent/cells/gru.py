@@ -83,16 +83,12 @@ class GRUCell(Cell):
         """Makes the weights for inputs of width `input_shape[-1]`."""
         super().build(input_shape)
         if self.reset_after:
-            self.recurrent_bias = self.add_weight(
-                shape=(self.units,),
-                initializer=self.bias_initializer,
-                name="recurrent_bias",
+            self.recurrent_bias = self.add_ruled(
+                "bias", (self.units,), "recurrent_bias"
             )
         if self.projection is not None:
-            self.projection_kernel = self.add_weight(
-                shape=(self.units, self.projection),
-                initializer=self.kernel_initializer,
-                name="projection_kernel",
+            self.projection_kernel = self.add_ruled(
+                "kernel", (self.units, self.projection), "projection_kernel"
             )
         if self.layer_norm:
             self.input_gain, self.recurrent_gain = (

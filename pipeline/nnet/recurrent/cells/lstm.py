@@ -137,10 +137,8 @@ class LSTMPCell(Cell):
         """Makes the weights for inputs of width `input_shape[-1]`."""
         super().build(input_shape)
         if self.projection is not None:
-            self.projection_kernel = self.add_weight(
-                shape=(self.units, self.output_size),
-                initializer=self.kernel_initializer,
-                name="projection_kernel",
+            self.projection_kernel = self.add_ruled(
+                "kernel", (self.units, self.output_size), "projection_kernel"
             )
         if self.peepholes:
             self.peephole_kernel = self.add_weight(

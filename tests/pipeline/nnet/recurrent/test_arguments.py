@@ -25,7 +25,7 @@ ZERO = np.zeros((2, 4), "float32")
         (lambda: LSTM(4, return_sequence=True), "did you mean 'return_sequences'"),
         (
             lambda: GRU(4, time_major=True),
-            "'time_major'; take it out. .* there are bias_init",
+            "'time_major'; take it out. .* there are bias_const",
         ),
         (lambda: LiGRU(4, layer_norm=True), "LiGRU: unknown option 'layer_norm'"),
         (lambda: SimpleRNN(4, use_bias=False), "unknown option 'use_bias'"),

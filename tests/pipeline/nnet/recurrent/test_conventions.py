@@ -72,6 +72,42 @@ def test_a_reset_gate_after_the_product_is_as_wide_as_the_cells():
     assert count == 3 * N * (F + P + 1) + N + N * P  # the table's other one
 
 
+RULED = {  # weights by what their regularizer and constraint are called after
+    "kernel": ("kernel", "projection_kernel"),
+    "recurrent": ("recurrent_kernel",),
+    "bias": ("bias", "recurrent_bias"),
+}
+
+
+@every_cell
+def test_regularizers_and_constraints_hold(cell):
+    penalties = {"kernel": 0.1, "recurrent": 0.2, "bias": 0.3}
+    options = {
+        f"{r}_regularizer": keras.regularizers.L2(p) for r, p in penalties.items()
+    }
+    options |= {f"{r}_constraint": keras.constraints.MaxNorm(0.5) for r in penalties}
+    first = FAMILY[cell](bias_initializer="ones", **options)
+    layer = type(first).from_config(first.get_config())
+    model = keras.Sequential([keras.Input((None, INPUTS)), layer])
+    weights = {
+        rules: [
+            getattr(layer.cell, name) for name in names if hasattr(layer.cell, name)
+        ]
+        for rules, names in RULED.items()
+    }
+    expected = sum(
+        penalties[rules] * np.square(weight.numpy()).sum()
+        for rules, some in weights.items()
+        for weight in some
+    )
+    assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
+    model.compile("sgd", "mse")
+    model.fit(X, np.ones((ROWS, layer.cell.output_size)), verbose=0)
+    for weight in sum(weights.values(), []):
+        norms = np.sqrt(np.square(weight.numpy()).sum(axis=0))
+        assert (norms <= 0.5 + 1e-5).all()
+
+
 @every_cell
 @pytest.mark.parametrize("policy", HALF)
 def test_half_precision_is_close_to_whole(cell, policy):

@@ -88,6 +88,16 @@ def test_frozen_and_stateful_layers_stay_so():
         assert float(layer.losses[0]) > 0
 
 
+def test_regularizers_and_constraints_go_along():
+    rules = {"kernel_regularizer": "l2", "bias_constraint": keras.constraints.MaxNorm()}
+    theirs = shuffled(keras.layers.LSTM(3, dtype="float64", **rules))
+    ours = from_keras(theirs)
+    again = to_keras(ours)
+    for layer in (ours, again):
+        assert layer.losses[0].numpy() == pytest.approx(theirs.losses[0].numpy())
+        assert isinstance(layer.cell.bias_constraint, keras.constraints.MaxNorm)
+
+
 @pytest.mark.parametrize(
     ("convert", "layer", "message"),
     [
@@ -102,8 +112,8 @@ def test_frozen_and_stateful_layers_stay_so():
         ),
         (
             from_keras,
-            keras.layers.GRU(3, kernel_regularizer="l2"),
-            "kernel_regularizer: layers here have none",
+            shuffled(keras.layers.GRU(3, kernel_regularizer="l2")),
+            "kernel_regularizer: would bind other values of a GRU",
         ),
         (
             to_keras,
