@@ -6,8 +6,9 @@ import soxr
 from features.dynamics import delta_filters
 from features.errors import AudioError
 from features.frontend import FrontendOptions, transform
+from features.kaldi import INT16_RANGE
 from features.normalize import CmvnStats
-from features.spectral import INT16_RANGE, FeatureOptions, compute_features
+from features.spectral import FeatureOptions, compute_features
 
 _HEADERS = (b"RIFF", b"RIFX", b"NIST", b"fLaC", b"OggS", b"FORM")
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from features.errors import DataError, counted
+from features.kaldi import ENERGY_FLOOR
 from features.normalize import CmvnStats
 from features.pieces import read_pieces
-from features.spectral import ENERGY_FLOOR, FeatureOptions
+from features.spectral import FeatureOptions
 from pipeline.batch.items import Item
 from pipeline.batch.windows import (
     CONTEXT_S,

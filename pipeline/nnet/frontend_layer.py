@@ -17,16 +17,9 @@ import tensorflow as tf
 from features.dynamics import delta_filters
 from features.errors import ConfigError
 from features.frontend import FrontendOptions
+from features.kaldi import ENERGY_FLOOR, INT16_RANGE, PREEMPHASIS, lifter
 from features.normalize import VARIANCE_FLOOR, CmvnStats
-from features.spectral import (
-    ENERGY_FLOOR,
-    INT16_RANGE,
-    PREEMPHASIS,
-    FeatureOptions,
-    analysis_window,
-    lifter,
-    mel_filters,
-)
+from features.spectral import FeatureOptions, analysis_window, mel_filters
 from pipeline.config import check
 
 
@@ -44,7 +37,7 @@ def _cepstral(options: FeatureOptions) -> np.ndarray:
     matrix = scipy.fft.dct(np.eye(options.num_mels), type=2, norm="ortho", axis=1)
     matrix = matrix[:, : options.num_ceps]
     if options.preset == "kaldi":
-        matrix = matrix * lifter(options)
+        matrix = matrix * lifter(options.num_ceps)
     return matrix.astype(np.float32)
 
 
