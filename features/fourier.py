@@ -147,8 +147,12 @@ def rfft(samples: np.ndarray) -> Complex:
     even_real, even_imag = real[k] + real[mirrored], imag[k] - imag[mirrored]
     odd_real, odd_imag = real[k] - real[mirrored], imag[k] + imag[mirrored]
     p, q, turned = _product(odd_real, odd_imag, _half_turns(length))
-    reals[k] = 0.5 * (even_real + p - q)
-    imags[k] = 0.5 * (even_imag + turned)
-    reals[mirrored] = 0.5 * (even_real + q - p)
-    imags[mirrored] = 0.5 * (turned - even_imag)
+    np.add(even_real, p, out=reals[k])
+    reals[k] -= q
+    np.add(even_real, q, out=reals[mirrored])
+    reals[mirrored] -= p
+    np.add(even_imag, turned, out=imags[k])
+    np.subtract(turned, even_imag, out=imags[mirrored])
+    reals[1:-1] *= np.float32(0.5)
+    imags[1:-1] *= np.float32(0.5)
     return reals, imags

@@ -144,7 +144,7 @@ def test_neither_is_exact_far_below_the_peak():
 
 
 @pytest.mark.parametrize("kind", ["fbank", "mfcc"])
-@pytest.mark.parametrize("count", [1, 2, 3, 9, 97])
+@pytest.mark.parametrize("count", [1, 2, 3, 9, 81])
 def test_a_frame_does_not_see_the_others(count, kind):
     options = FeatureOptions(preset="kaldi", kind=kind, num_mels=23)
     samples = SIGNALS["loud"]
