@@ -49,7 +49,7 @@ class Size:
     utterances: dict[str, int]
 
 
-FULL = Size({"train": 35, "dev": 5, "test": 5}, {"train": 32, "dev": 28, "test": 28})
+FULL = Size({"train": 35, "dev": 5, "test": 5}, {"train": 32, "dev": 40, "test": 72})
 QUICK = Size({"train": 12, "dev": 3, "test": 3}, {"train": 12, "dev": 10, "test": 10})
 
 
