@@ -51,8 +51,17 @@ decode_sets() {
   done
 }
 
+# The combination with the lowest error rate on dev. To take what is best on test is to tune on it.
+best_on_dev() {
+  local how
+  for how in mean product rover; do
+    awk -v how="$how" 'NR == 1 { print $2, how }' "exp/${model}_$how/decode_dev_$last/scoring/per"
+  done | sort -g | sed -n '1s/.* //p'
+}
+
 print_comparisons() {
   local file
+  echo "of the combinations dev chooses: $(best_on_dev)"
   for file in exp/compare/*; do
     [[ $file == *.json ]] || { basename "$file" && sed 's/^/  /' "$file"; }
   done
