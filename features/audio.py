@@ -20,6 +20,7 @@ _UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what programs write that stream WAV into a p
 _SPHERE_MAGIC = b"NIST_1A"
 _LOUDEST_FLOAT = 4.0  # a lossy codec may pass 1; unscaled 16-bit samples pass this
 OVERSHOOT = 0.1  # seconds that a segment may end past its recording: times are rounded
+LOWEST_HZ = 1000  # no speech is sampled as slowly
 
 
 def _riff_data_size(file: BinaryIO) -> tuple[int, int] | None:
@@ -101,6 +102,19 @@ def check_samples(samples: np.ndarray, name: str) -> None:
         )
 
 
+def check_rate(rate_hz: int, name: str) -> None:
+    """Checks a sampling rate: speech has none below `LOWEST_HZ`, wrong headers may.
+
+    Raises:
+        AudioError: it is lower; brought to a model's rate some bytes would fill the memory.
+    """
+    if rate_hz < LOWEST_HZ:
+        raise AudioError(
+            f"{name}: {rate_hz} samples a second: expected at least {LOWEST_HZ}; mend the "
+            "header or the rate"
+        )
+
+
 def mono_samples(array: np.ndarray, name: str = "array") -> np.ndarray:
     """A waveform in memory as Keraldi's samples.
 
@@ -175,11 +189,13 @@ def sound_in(file: BinaryIO, name: str) -> Iterator[soundfile.SoundFile]:
     """The sound in an open file, which holds all that its header promises.
 
     Raises:
-        AudioError: it is empty or truncated, or libsndfile cannot read it, now or later.
+        AudioError: it is empty or truncated, its rate is far too low, or libsndfile cannot
+            read it, now or later.
     """
     check_whole(file, name)
     try:
         with open_sound(file) as sound:
+            check_rate(sound.samplerate, name)
             yield sound
     except (soundfile.LibsndfileError, RuntimeError) as error:
         reason = (

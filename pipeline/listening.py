@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType, TracebackType
 from typing import Protocol
 
+from features.audio import check_rate
 from features.errors import ConfigError, counted
 from pipeline.batch.exported import is_exported
 from pipeline.batch.options import given_stats, model_file
@@ -121,10 +122,11 @@ def check_streaming(model: str, rate: int | None, others: Mapping[str, object]) 
             f"--stream reads standard input and writes standard output; leave out "
             f"{', '.join(given)}"
         )
-    if rate is None or rate < 1:
+    if rate is None:
         raise ConfigError(
-            f"--stream: raw samples do not say their rate; expected --rate in Hz, got {rate}"
+            "--stream: raw samples do not say their rate; expected --rate in Hz, got none"
         )
+    check_rate(rate, "--rate")
     require(model_file(model), mend="run keraldi train, or give its folder")
     if not _hears_no_future(model):
         raise ConfigError(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.audio import mono_samples, read_audio, resample
+from features.audio import check_rate, mono_samples, read_audio, resample
 from features.errors import ConfigError, DataError
 from pipeline.datadir.times import PhoneInterval
 from pipeline.decoding.decoder import Decoder
@@ -168,6 +168,7 @@ class Recogniser:
                 raise ConfigError(
                     f"an array of samples needs its rate, got {rate_hz}; give rate_hz"
                 )
+            check_rate(rate_hz, "array")
             found = resample(mono_samples(audio), rate_hz, self.rate_hz)
         elif not isinstance(audio, str | os.PathLike):
             raise ConfigError(

@@ -99,6 +99,7 @@ def bad_files(folder: Path) -> None:
         folder / "nan.wav", np.full(RATE, np.nan, np.float32), RATE, "FLOAT"
     )
     soundfile.write(folder / "none.wav", TONE[:0], RATE)
+    soundfile.write(folder / "slow.wav", TONE, 1)
     (folder / "folder.wav").mkdir()
     (folder / "shorten.wav").write_bytes(
         sphere_header(sample_coding="-s26 pcm,embedded-shorten-v2.00") + b"x" * 99
@@ -124,6 +125,7 @@ BAD = {
     "silent.wav": "silent, every sample is zero",
     "nan.wav": "holds NaN or infinity",
     "none.wav": "no samples",
+    "slow.wav": "1 samples a second: expected at least 1000; mend the header",
     "folder.wav": "a folder, not a file",
     "absent.wav": "no such file; mend its path .relative ones begin",
     "shorten.wav": "shorten, which is not supported; unpack it",

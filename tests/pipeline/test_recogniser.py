@@ -85,6 +85,7 @@ def test_a_tenth_of_a_second_is_enough(recogniser):
         (np.ones(4000, complex), 16000, AudioError, "values of type complex128"),
         (speech(), None, ConfigError, "an array of samples needs its rate"),
         (speech(), 0, ConfigError, "got 0; give rate_hz"),
+        (speech(), 1, AudioError, "array: 1 samples a second: expected at least"),
         ("a.wav", 16000, ConfigError, "a file knows its rate"),
         ("/absent.wav", None, AudioError, "/absent.wav: no such file"),
     ],

@@ -212,7 +212,8 @@ def test_nothing_heard_is_told(model):
     ("words", "message"),
     [
         (["--rate", "16000"], "is bidirectional: it hears an utterance from its end"),
-        ([], "raw samples do not say their rate; expected --rate in Hz, got None"),
+        ([], "raw samples do not say their rate; expected --rate in Hz, got none"),
+        (["--rate", "1"], "--rate: 1 samples a second: expected at least 1000; mend"),
         (["x.wav", "--rate", "8000"], "leave out paths"),
         (["--rate", "8000", "--out", "x", "--nj", "2"], "leave out --out, --nj"),
     ],
