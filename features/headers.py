@@ -1,0 +1,73 @@
+"""Headers of audio files: what they promise, and whether it is there."""
+
+import os
+import struct
+from typing import BinaryIO
+
+from features.errors import AudioError
+
+_UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what programs write that stream WAV into a pipe
+_SPHERE_MAGIC = b"NIST_1A"
+
+
+def _riff_data_size(file: BinaryIO) -> tuple[int, int] | None:
+    """Bytes of samples that a RIFF header promises, and bytes that are there."""
+    head = file.read(12)
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return None
+    while len(chunk := file.read(8)) == 8:
+        name, size = struct.unpack("<4sI", chunk)
+        if name == b"data":
+            start = file.tell()
+            return size, file.seek(0, os.SEEK_END) - start
+        file.seek(size + size % 2, os.SEEK_CUR)
+    return None
+
+
+def _sphere_fields(file: BinaryIO) -> dict[str, str] | None:
+    """The fields of a NIST SPHERE header, and `bytes`, the size of what follows it."""
+    if file.read(8).strip() != _SPHERE_MAGIC:
+        return None
+    try:
+        size = int(file.read(8))
+    except ValueError:
+        return None
+    text = file.read(max(0, min(size, 1 << 16) - 16)).decode("latin-1")
+    rows = (line.split(maxsplit=2) for line in text.splitlines())
+    fields = {row[0]: row[2] for row in rows if len(row) == 3}
+    return {**fields, "bytes": str(file.seek(0, os.SEEK_END) - size)}
+
+
+def _check_sphere(fields: dict[str, str], name: str) -> None:
+    if "shorten" in fields.get("sample_coding", ""):
+        raise AudioError(
+            f"{name}: SPHERE compressed with shorten, which is not supported; "
+            "unpack it once with sph2pipe (from the LDC)"
+        )
+    needed = ("sample_count", "sample_n_bytes", "channel_count")
+    if all(fields.get(field, "").isdigit() for field in needed):
+        count, width, channels = (int(fields[field]) for field in needed)
+        if count * width * channels > int(fields["bytes"]):
+            there, promised = fields["bytes"], count * width * channels
+            raise AudioError(
+                f"{name}: truncated: {there} bytes of samples where the header promises "
+                f"{promised}; copy it again"
+            )
+
+
+def check_whole(file: BinaryIO, name: str) -> None:
+    """Checks that a file holds what its header promises: libsndfile does not."""
+    if not file.read(1):
+        raise AudioError(f"{name}: empty file; remove it or copy it again")
+    file.seek(0)
+    sizes = _riff_data_size(file)
+    if sizes and sizes[0] not in _UNKNOWN_SIZES and sizes[1] < sizes[0]:
+        raise AudioError(
+            f"{name}: truncated: {sizes[1]} bytes of samples where the header promises "
+            f"{sizes[0]}; copy it again"
+        )
+    file.seek(0)
+    fields = _sphere_fields(file)
+    if fields is not None:
+        _check_sphere(fields, name)
+    file.seek(0)
