@@ -137,6 +137,14 @@ def build_app() -> App:
     return app
 
 
+def _dashes_last(words: Sequence[str]) -> list[str]:
+    """Puts `-`, for standard input, behind a `--`: the parser takes it for an option elsewhere."""
+    end = words.index("--") if "--" in words else len(words)
+    options = [word for word in words[:end] if word != "-"]
+    dashes = ["-"] * (end - len(options))
+    return [*options, "--", *dashes, *words[end + 1 :]] if dashes else list(words)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one stage.
 
@@ -154,7 +162,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     app = build_app()
     try:
-        command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=True)
+        command, bound, _ = app.parse_args(
+            _dashes_last(words), exit_on_error=False, print_error=True
+        )
     except CycloptsError:
         return 2
     return guarded(

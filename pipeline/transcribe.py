@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from features.errors import ConfigError
+from features.errors import ConfigError, DataError, counted
 from pipeline.batch.execution import find_items, run_plan
 from pipeline.batch.options import RecognitionOptions, make_plan
 from pipeline.batch.outputs import Format, Layout, Outputs
@@ -77,5 +77,10 @@ def transcribe(
         retry_failed=options.retry_failed,
     )
     items = find_items("transcribe", paths)
+    if words is not None and all(item.text is None for item in items):
+        raise DataError(
+            f"--words: no transcript of any of {counted(len(items), 'recording')}; give data "
+            "dirs with text, or leave --words out"
+        )
     totals = run_plan(order, items, plan, options.crewing, source=" ".join(paths))
     return 1 if totals.failed or totals.pending else 0

@@ -12,6 +12,7 @@ from pipeline.batch.crew import Crewing
 from pipeline.batch.exported import is_exported
 from pipeline.batch.journal import WORK
 from pipeline.batch.recognition import Plan
+from pipeline.datadir.lang import read_lang
 from pipeline.decoding.settings import DecodeSettings, given_settings, whole_settings
 from pipeline.nnet.artefact import (
     GRAMMAR,
@@ -125,7 +126,8 @@ def make_plan(
     if options.arpa is not None:
         require(options.arpa, mend="run keraldi lm")
     if words is not None:
-        require(words, mend="give a lang dir with lexicon.txt")
+        require(Path(words) / "lexicon.txt", mend="--words needs a lang dir with one")
+        read_lang(words)
     if options.threads < 0:
         raise ConfigError(
             f"--threads: expected at least 1, or 0 for all, got {options.threads}"

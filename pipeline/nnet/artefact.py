@@ -5,6 +5,7 @@ Nothing here imports TensorFlow: a TFLite model answers long before TensorFlow i
 
 import json
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,9 @@ from pipeline.nnet.chunks import ChunkStream
 from pipeline.nnet.recipe import Recipe
 
 DESCRIPTION, GRAMMAR, SETTINGS = "keraldi.json", "lm.arpa", "settings.yaml"
+CHECKSUM = (
+    "crc32"  # of what is in front of these files: TFLite runs with damaged weights
+)
 _LARGEST = 1 << 26  # bytes of a companion file: more is no model of Keraldi's
 
 
@@ -86,14 +90,27 @@ class Runtime(Protocol):
         """The network over frames as they come in; ConfigError where it hears the future."""
 
 
+def checksum(content: bytes) -> str:
+    """Size and CRC-32 of a model, as `CHECKSUM` holds them."""
+    return f"{len(content)} {zlib.crc32(content):08x}"
+
+
 def _archived(path: Path) -> dict[str, str]:
     with zipfile.ZipFile(path) as archive:
         found = {}
-        for name in {DESCRIPTION, GRAMMAR, SETTINGS} & set(archive.namelist()):
+        names = {DESCRIPTION, GRAMMAR, SETTINGS, CHECKSUM}
+        for name in names & set(archive.namelist()):
             if archive.getinfo(name).file_size > _LARGEST:
                 raise DataError(f"{path}: {name} in it is too large; export it again")
             found[name] = archive.read(name).decode("utf-8")
-        return found
+    if promised := found.pop(CHECKSUM, ""):
+        with open(path, "rb") as file:
+            content = file.read(int(promised.partition(" ")[0]))
+        if checksum(content) != promised:
+            raise DataError(
+                f"{path}: damaged (its checksum is another); export it again"
+            )
+    return found
 
 
 def read_companions(path: Path) -> dict[str, str]:
@@ -157,21 +174,31 @@ class TfliteModel:
         try:
             # One thread: the products of one utterance are too small to share out.
             self._interpreter = Interpreter(str(path), num_threads=1)
+            self._whole = self._interpreter.get_signature_runner("waveform")
+            self._step = (
+                self._interpreter.get_signature_runner("step")
+                if description.streams
+                else None
+            )
         except (ValueError, RuntimeError) as error:
-            raise DataError(
-                f"{path}: damaged ({str(error).splitlines()[0]}); export it again"
-            ) from None
-        self._whole = self._interpreter.get_signature_runner("waveform")
-        self._step = (
-            self._interpreter.get_signature_runner("step")
-            if description.streams
-            else None
+            raise self._damaged(error) from None
+        # What is damaged inside shows when it is run.
+        self.log_posteriors(
+            np.zeros(description.recipe.features.frame_length, np.float32)
         )
+
+    def _damaged(self, error: Exception) -> DataError:
+        reason = str(error).splitlines()[0]
+        return DataError(f"{self.source}: damaged ({reason}); export it again")
 
     def log_posteriors(self, samples: np.ndarray) -> np.ndarray:
         """Samples [S] float32 at the recipe's rate to [T, V] float32."""
         self.description.check_length(samples)
-        outputs = self._whole(waveform=np.ascontiguousarray(samples, np.float32)[None])
+        waveform = np.ascontiguousarray(samples, np.float32)[None]
+        try:
+            outputs = self._whole(waveform=waveform)
+        except (ValueError, RuntimeError) as error:
+            raise self._damaged(error) from None
         return np.array(outputs["log_posteriors"][0])
 
     def stream(self) -> ChunkStream:

@@ -18,6 +18,7 @@ from tensorflow.python.framework.convert_to_constants import (
 
 from features.errors import ConfigError
 from features.files import atomic_file, atomic_folder
+from pipeline.nnet.artefact import CHECKSUM, checksum
 from pipeline.nnet.plain import PlainNetwork
 from pipeline.nnet.recurrent import use_implementation
 from pipeline.nnet.waveform import WaveformModel, prolonged
@@ -150,7 +151,7 @@ def write_tflite(
         content = converter.convert()
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)
-        _append(temporary, companions)
+        _append(temporary, {**companions, CHECKSUM: checksum(content)})
 
 
 def write_onnx(model: WaveformModel, path: Path, companions: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from features.errors import DataError
 from pipeline.__main__ import build_app, main
+from pipeline.batch.run import Totals
 from pipeline.stage import Accounting, Stamp, guarded, progress
 
 IMPORTED = """
@@ -157,3 +158,24 @@ def test_an_option_takes_several_words():
     words = ["decode", "m", "d", "o", "--lang", "l", "--formats", "jsonl", "textgrid"]
     _, bound, _ = build_app().parse_args(words, exit_on_error=False)
     assert bound.arguments["formats"] == ("jsonl", "textgrid")
+
+
+@pytest.mark.parametrize(
+    ("words", "paths"),
+    [
+        (["-", "--model", "m"], ("-",)),
+        (["--model", "m", "a", "-", "--nj", "2", "b"], ("a", "b", "-")),
+        (["a", "--model", "m", "-", "--", "--b"], ("a", "-", "--b")),
+    ],
+)
+def test_a_dash_stands_for_standard_input(words, paths, monkeypatch):
+    called = []
+    monkeypatch.setattr(
+        "pipeline.transcribe.find_items", lambda _, paths: called.append(paths)
+    )
+    monkeypatch.setattr("pipeline.transcribe.make_plan", lambda *_, **__: None)
+    monkeypatch.setattr(
+        "pipeline.transcribe.run_plan", lambda *_, **__: Totals(found=0)
+    )
+    assert main(["transcribe", "--out", "o", *words]) == 0
+    assert called == [paths]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import soundfile
 from features.archive import ArchiveWriter
 from features.errors import AudioError, ConfigError, DataError
 from pipeline import Recogniser
+from pipeline.__main__ import main
 from pipeline.config import save
 from pipeline.datadir.times import read_ctm
 from pipeline.decoding.settings import DecodeSettings
@@ -134,6 +136,32 @@ def test_what_is_no_model_is_told(tmp_path):
         Recogniser.load(tmp_path)
     with pytest.raises(DataError, match="absent: no such file or folder"):
         Recogniser.load(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("offset", [20, 4000, -3000])
+def test_a_damaged_tflite_file_is_told(light_model, tmp_path, offset, capsys):
+    whole = light_model.read_bytes()
+    with zipfile.ZipFile(light_model) as archive:
+        texts = {name: archive.read(name) for name in archive.namelist()}
+    size = int(texts.pop("crc32").split()[0])
+    damaged = bytearray(whole)
+    place = offset % size
+    damaged[place : place + 1000] = bytes(1000)
+    (tmp_path / "x.tflite").write_bytes(damaged)
+    with pytest.raises(
+        DataError, match="x.tflite: damaged .*checksum.*export it again"
+    ):
+        Recogniser.load(tmp_path / "x.tflite")
+    # Exported before there were checksums, damage shows only when the model is run.
+    (tmp_path / "x.tflite").write_bytes(damaged[:size])
+    with zipfile.ZipFile(tmp_path / "x.tflite", "a") as archive:
+        for name, text in texts.items():
+            archive.writestr(name, text)
+    soundfile.write(tmp_path / "x.wav", speech(), 16000)
+    words = ["transcribe", tmp_path / "x.wav", "--model", tmp_path / "x.tflite"]
+    assert main([*map(str, words), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "x.tflite: damaged (" in error and error.endswith("; export it again")
 
 
 IMPORTED = """

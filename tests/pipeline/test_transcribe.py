@@ -1,4 +1,6 @@
+import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +12,9 @@ from pipeline.__main__ import main
 from pipeline.batch import exported, windows
 from pipeline.batch.exported import WaveformListener
 from pipeline.batch.items import Item
+from pipeline.datadir.lang import Lang, write_lang
+from pipeline.datadir.lexicon import Lexicon
+from pipeline.datadir.phones import Fold, PhoneTable
 from pipeline.datadir.tables import read_table
 from pipeline.datadir.times import read_ctm
 from pipeline.recogniser import Recogniser
@@ -147,6 +152,31 @@ def test_a_long_file_keeps_its_times(
     np.testing.assert_allclose(cut, whole, atol=0.05)
     marks = read_ctm(tmp_path / "cut" / "ctm")["long"]
     assert marks[-1].end == pytest.approx(len(samples) / 16000, abs=0.01)
+
+
+def test_a_list_on_standard_input(corpus, random_model, tmp_path, monkeypatch):
+    listed = f"{corpus / '03.flac'}\n{corpus / '0[12].flac'}\n"
+    stream = io.TextIOWrapper(io.BytesIO(listed.encode()))
+    monkeypatch.setattr(sys, "stdin", stream)
+    assert run("-", "--model", random_model, "--out", tmp_path) == 0
+    assert set(read_table(tmp_path / "hyp")) == {"01", "02", "03"}
+
+
+def test_words_are_checked_first(corpus, random_model, tmp_path, capsys):
+    lang = tmp_path / "lang"
+    lang.mkdir()
+    common = [corpus, "--model", random_model, "--out", tmp_path / "out"]
+    assert run(*common, "--words", lang) == 2
+    assert "lang/lexicon.txt: no such file or folder" in capsys.readouterr().err
+    fold = Fold({"a": "a"})
+    write_lang(Lang(PhoneTable(("a",)), fold, Lexicon({"A": (("a",),)}), ()), lang)
+    (lang / "lexicon.txt").write_text("A x\n")
+    assert run(*common, "--words", lang) == 2
+    assert "phone 'x' is not in phones.txt" in capsys.readouterr().err
+    (lang / "lexicon.txt").write_text("A a\n")
+    assert run(*common, "--words", lang) == 2
+    assert "no transcript of any of 38 recordings; give data" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
