@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import os
 import stat
 import subprocess
@@ -24,20 +25,41 @@ _PIPED_AT_ONCE = 1 << 20
 LOWEST_HZ = 1000  # no speech is sampled as slowly
 
 
-def check_samples(samples: np.ndarray, name: str) -> None:
-    """Checks a signal [S].
+def check_values(samples: np.ndarray, name: str) -> None:
+    """Checks floats [S] or [S, C], some of which there must be.
 
     Raises:
-        AudioError: it has no samples, is not finite, or is silent throughout.
+        AudioError: they are not finite, or were not scaled.
     """
-    if not len(samples):
+    if not samples.size:
         raise AudioError(f"{name}: no samples; remove it from the list")
-    if not np.isfinite(samples).all():
+    loudest = max(float(samples.max()), -float(samples.min()))
+    if not math.isfinite(loudest):
         raise AudioError(f"{name}: holds NaN or infinity; make the file again")
+    if loudest > _LOUDEST_FLOAT:
+        raise AudioError(
+            f"{name}: floats up to {loudest:g}: expected -1 to 1; divide 16-bit samples by "
+            "32768, or make them again"
+        )
+
+
+def check_heard(samples: np.ndarray, name: str) -> None:
+    """AudioError when a signal is silent throughout."""
     if not samples.any():
         raise AudioError(
             f"{name}: silent, every sample is zero; record it again or remove it"
         )
+
+
+def mixed(channels: np.ndarray, name: str) -> np.ndarray:
+    """Channels [S, C] of floats averaged: [S] float32.
+
+    Raises:
+        AudioError: as of `check_values`.
+    """
+    check_values(channels, name)
+    narrow = channels.astype(np.float32, copy=False)
+    return narrow.mean(axis=1) if narrow.shape[1] > 1 else narrow[:, 0]
 
 
 def check_rate(rate_hz: int, name: str) -> None:
@@ -77,25 +99,18 @@ def mono_samples(array: np.ndarray, name: str = "array") -> np.ndarray:
             f"{name}: shape {list(values.shape)}: expected [samples] or [samples, channels]"
         )
     if values.dtype.kind == "f":
-        samples = values.astype(np.float32)
-        loudest = np.abs(values[np.isfinite(values)]).max(initial=0)
-        if loudest > _LOUDEST_FLOAT:
-            raise AudioError(
-                f"{name}: floats up to {loudest:g}: expected -1 to 1; divide "
-                "16-bit samples by 32768"
-            )
+        samples = values
     elif values.dtype.kind in "iu":
         scale = 2.0 ** (8 * values.dtype.itemsize - 1)
         middle = scale if values.dtype.kind == "u" else 0.0
-        samples = ((values.astype(np.float64) - middle) / scale).astype(np.float32)
+        samples = (values.astype(np.float64) - middle) / scale
     else:
         raise AudioError(
             f"{name}: values of type {values.dtype}: expected floats or integers"
         )
-    if samples.ndim == 2:
-        samples = samples.mean(axis=1)
-    check_samples(samples, name)
-    return np.ascontiguousarray(samples)
+    mono = mixed(samples if samples.ndim == 2 else samples[:, None], name)
+    check_heard(mono, name)
+    return np.ascontiguousarray(mono)
 
 
 def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
@@ -131,17 +146,18 @@ def sound_in(file: BinaryIO, name: str) -> Iterator[soundfile.SoundFile]:
             read it, now or later.
     """
     check_whole(file, name)
+    what, mend = "cannot be read as audio", "convert it to WAV"
     try:
         with open_sound(file) as sound:
             check_rate(sound.samplerate, name)
+            # Its beginning is good.
+            what, mend = "truncated or damaged", "copy it again"
             yield sound
     except (soundfile.LibsndfileError, RuntimeError) as error:
         reason = (
             str(error).removeprefix("Error opening ").split(": ", 1)[-1].rstrip(".")
         )
-        raise AudioError(
-            f"{name}: cannot be read as audio ({reason}); convert it to WAV"
-        ) from None
+        raise AudioError(f"{name}: {what} ({reason}); {mend}") from None
 
 
 @contextlib.contextmanager
@@ -197,8 +213,8 @@ def part_of(
         raise AudioError(
             f"{name}: truncated: {len(channels)} of {wanted} samples; copy it again"
         )
-    samples = channels.mean(axis=1) if channels.shape[1] > 1 else channels[:, 0]
-    check_samples(samples, name)
+    samples = mixed(channels, name)
+    check_heard(samples, name)
     return samples
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from features.audio import check_samples, part_of, read_audio, resample, sound_of
+from features.audio import check_heard, mixed, part_of, read_audio, resample, sound_of
 from features.errors import AudioError, DataError, counted
 from features.spectral import FeatureOptions
 from features.streams import FeatureStream
@@ -34,7 +34,7 @@ def _mono_blocks(
                 "promises; copy it again"
             )
         left -= wanted
-        yield block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]
+        yield mixed(block, name)
 
 
 def read_pieces(
@@ -79,14 +79,12 @@ def _long_pieces(
     rate, heard = sound.samplerate, False
     changed = soxr.ResampleStream(rate, rate_hz, 1, dtype="float32", quality="HQ")
     for block in _mono_blocks(sound, name, start, end):
-        if not np.isfinite(block).all():
-            check_samples(block, name)
         heard = heard or bool(block.any())
         yield block if rate == rate_hz else changed.resample_chunk(block)
     if rate != rate_hz:
         yield changed.resample_chunk(np.zeros(0, np.float32), last=True)
     if not heard:
-        check_samples(np.zeros(1, np.float32), name)
+        check_heard(np.zeros(1, np.float32), name)
 
 
 def feature_pieces(

@@ -51,6 +51,11 @@ def test_channels_are_averaged(tmp_path):
     )  # written as 16 bits
 
 
+def test_floats_may_pass_full_scale_a_little(tmp_path):
+    soundfile.write(tmp_path / "a.wav", 3 * TONE, RATE, "FLOAT")
+    assert np.abs(read_audio(tmp_path / "a.wav")[0]).max() > 1
+
+
 def test_rates_are_changed(tmp_path):
     soundfile.write(tmp_path / "a.wav", TONE, RATE)
     samples, rate = read_audio(tmp_path / "a.wav", rate_hz=8000)
@@ -105,6 +110,7 @@ def bad_files(folder: Path) -> None:
     soundfile.write(
         folder / "nan.wav", np.full(RATE, np.nan, np.float32), RATE, "FLOAT"
     )
+    soundfile.write(folder / "loud.wav", 1e30 * TONE, RATE, "FLOAT")
     soundfile.write(folder / "none.wav", TONE[:0], RATE)
     soundfile.write(folder / "slow.wav", TONE, 1)
     (folder / "folder.wav").mkdir()
@@ -128,9 +134,10 @@ BAD = {
     "empty.wav": "empty file",
     "text.wav": "cannot be read as audio",
     "truncated.wav": "truncated: .* where the header promises 32000",
-    "truncated.flac": "truncated|cannot be read as audio",
+    "truncated.flac": r"truncated or damaged \(flac decoder lost sync\); copy it again",
     "silent.wav": "silent, every sample is zero",
     "nan.wav": "holds NaN or infinity",
+    "loud.wav": r"floats up to 5e\+29: expected -1 to 1; divide",
     "none.wav": "no samples",
     "slow.wav": "1 samples a second: expected at least 1000; mend the header",
     "folder.wav": "a folder, not a file",

@@ -58,6 +58,7 @@ def test_too_short_for_a_frame_is_an_error():
     [
         (lambda s: np.zeros_like(s), "silent, every sample is zero"),
         (lambda s: np.where(np.arange(len(s))[:, None] > 9000, np.nan, s), "NaN"),
+        (lambda s: 1e38 * s, "floats up to .*: expected -1 to 1"),
     ],
 )
 def test_bad_signals_are_found_in_long_files_too(

@@ -82,6 +82,7 @@ def test_a_tenth_of_a_second_is_enough(recogniser):
         (speech(0.02), 16000, DataError, "320 samples, less than one frame of 400"),
         (np.full(4000, np.nan), 16000, AudioError, "NaN or infinity"),
         (32000 * speech(), 16000, AudioError, "divide 16-bit samples by 32768"),
+        (np.full(4000, 1e300), 16000, AudioError, r"floats up to 1e\+300: expected"),
         (np.ones((2, 4000)), 16000, AudioError, "transpose it"),
         (np.ones((2, 2, 2)), 16000, AudioError, r"expected \[samples\] or"),
         (np.ones(4000, complex), 16000, AudioError, "values of type complex128"),
