@@ -106,9 +106,9 @@ class ArchiveReader(Mapping[str, np.ndarray]):
     """
 
     def __init__(self, scp: str | os.PathLike[str]) -> None:
+        self._open: tuple[str, BinaryIO] | None = None  # first, for `__del__`
         self._scp = Path(scp)
         self._places = read_scp(scp)
-        self._open: tuple[str, BinaryIO] | None = None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)

@@ -5,10 +5,13 @@ import itertools
 import logging
 import os
 import shutil
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -37,6 +40,30 @@ _CONNECT_S = 30
 _MOST = 6 * ROWS  # items of a share
 _ROUNDS = 4  # shares of a worker if all that is left were cut alike
 _BYTES = 64 << 20  # of a share
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """An interrupt waits until the block ends; what is started in it never gets one.
+
+    Ctrl-C reaches all processes of a terminal. Workers are to end when they are told, not each
+    by itself and with a traceback; and one half started cannot be ended in order.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python interrupts the main thread only
+        return
+    resource_tracker.ensure_running()  # starting it later would undo the mask
+    waiting: list[int] = []
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Threads that were there before, of libraries, may take the signal: it comes here then.
+    handler = signal.signal(signal.SIGINT, lambda number, _: waiting.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    if waiting:
+        signal.raise_signal(signal.SIGINT)
 
 
 class Crew:
@@ -92,24 +119,27 @@ class Crew:
                 }
             )
         )
-        cluster = LocalCluster(
-            n_workers=self._nj,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=None,
-            dashboard_address="127.0.0.1:0",  # any: the usual one may be taken
-            silence_logs=logging.CRITICAL,
-            preload=["pipeline.startup"],
-        )
-        self._stack.enter_context(cluster)
+        with _uninterrupted():
+            cluster = LocalCluster(
+                n_workers=self._nj,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=None,
+                dashboard_address="127.0.0.1:0",  # any: the usual one may be taken
+                silence_logs=logging.CRITICAL,
+                preload=["pipeline.startup"],
+            )
+            self._stack.enter_context(cluster)
         return Client(cluster)
 
     def __enter__(self) -> Self:
-        shutil.rmtree(self._marks, ignore_errors=True)
-        self._marks.mkdir(parents=True)
-        self._stack.callback(shutil.rmtree, self._marks, ignore_errors=True)
-        client = self._connect() if self._scheduler else self._start_local()
-        self._client = self._stack.enter_context(client)
+        with self._stack:  # what is there already goes when the rest cannot be had
+            shutil.rmtree(self._marks, ignore_errors=True)
+            self._marks.mkdir(parents=True)
+            self._stack.callback(shutil.rmtree, self._marks, ignore_errors=True)
+            client = self._connect() if self._scheduler else self._start_local()
+            self._client = self._stack.enter_context(client)
+            self._stack = self._stack.pop_all()
         return self
 
     def __exit__(

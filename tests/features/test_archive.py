@@ -1,5 +1,8 @@
 """Archives: what is written is read, by kaldiio too; damage is told."""
 
+import gc
+import sys
+
 import kaldiio
 import numpy as np
 import pytest
@@ -86,3 +89,12 @@ def test_a_wrong_index_is_told(text, message, tmp_path):
     (tmp_path / "a.scp").write_text(text)
     with pytest.raises(DataError, match=message):
         read_scp(tmp_path / "a.scp")
+
+
+def test_an_absent_index_is_all_that_is_told(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    with pytest.raises(DataError, match="absent.scp: no such file; run the stage"):
+        ArchiveReader(tmp_path / "absent.scp")
+    gc.collect()
+    assert told == []

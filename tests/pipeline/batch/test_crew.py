@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -112,3 +113,47 @@ def test_a_silent_scheduler_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="--scheduler tcp://127.0.0.1:9: no answer"):
         with crew:
             time.sleep(0)
+
+
+INTERRUPTED = """
+import sys, time
+from pathlib import Path
+from pipeline.batch.crew import Crewing
+from pipeline.stage import guarded
+
+def work(items):
+    print("at work", flush=True)
+    time.sleep(0.2)
+    return items
+
+def stage():
+    shares = ([number] for number in range(1000))
+    import distributed
+    print("about to start", flush=True)
+    list(Crewing(2).in_order(work, shares, int, marks=Path(sys.argv[1])))
+
+if __name__ == "__main__":
+    sys.exit(guarded("stage", stage))
+"""
+
+
+@pytest.mark.parametrize("when", ["about to start", "at work"])
+def test_an_interrupt_reaches_workers_through_their_stage_only(tmp_path, when):
+    program = tmp_path / "program.py"
+    program.write_text(INTERRUPTED)
+    with subprocess.Popen(
+        [sys.executable, str(program), str(tmp_path / "marks")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    ) as process:
+        while when not in process.stdout.readline():
+            assert process.poll() is None
+        time.sleep(0.5)  # amid it
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert said == ("keraldi stage: interrupted; the same command goes on from here\n")
+    assert process.returncode == 130
+    assert not (tmp_path / "marks").exists()
