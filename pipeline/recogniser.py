@@ -1,7 +1,10 @@
 """A recogniser in three lines: load it, call it on a file or an array, get phones with times."""
 
+import contextlib
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import numpy as np
 
 from features.audio import check_rate, mono_samples, read_audio, resample
 from features.errors import ConfigError, DataError
+from features.noise import without_noise
 from pipeline.datadir.times import PhoneInterval
 from pipeline.decoding.decoder import Decoder
 from pipeline.decoding.grammar import read_grammar
@@ -27,6 +31,17 @@ from pipeline.nnet.artefact import (
 )
 
 EXPORTED = ("model.tflite", "model.onnx", "model.keras", "saved_model")
+
+
+@contextlib.contextmanager
+def _loading_tensorflow() -> Iterator[None]:
+    """TensorFlow is as quiet as in the commands, unless the program asked for its words."""
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with without_noise():
+        yield
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,8 @@ def _open(
 ) -> tuple[Runtime, dict[str, str]]:
     """A model and its companion files, by the kind of file or folder it is in."""
     if (path / "final.keras").exists():
-        from pipeline.nnet.runtime import ModelDir  # brings TensorFlow
+        with _loading_tensorflow():
+            from pipeline.nnet.runtime import ModelDir
 
         return ModelDir(path, stats=stats), {}
     if path.is_dir() and not (path / "saved_model.pb").exists():
@@ -91,7 +107,8 @@ def _open(
     description = parse_description(companions, str(path))
     if path.suffix == ".tflite":
         return TfliteModel(path, description), companions
-    from pipeline.nnet.runtime import ExportedKeras  # brings TensorFlow
+    with _loading_tensorflow():
+        from pipeline.nnet.runtime import ExportedKeras
 
     return ExportedKeras(path, description), companions
 

@@ -5,14 +5,13 @@ import contextlib
 import gc
 import importlib.abc
 import importlib.util
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import IO, cast
+
+from features.noise import without_noise
 
 # Allocations between collections, and collections of young objects between those of older
 # ones. Loading TensorFlow makes some million objects that stay; Python's own 700 would look
@@ -22,37 +21,6 @@ _THRESHOLDS = (50_000, 20, 100)
 
 # Keras loads these wherever they are installed, for wrappers and pictures that it offers.
 _NEEDLESS = ("sklearn", "matplotlib")
-
-
-# What TensorFlow's libraries say of every machine, or wherever no GPU is, before they can be
-# told to be silent.
-_NOISE = (
-    r"^WARNING: All log messages before absl::InitializeLog|^I[0-9]+ .* cudart_stub\.cc"
-    r"|^I[0-9]+ .*oneDNN custom operations are on"
-)
-
-
-@contextlib.contextmanager
-def _without_noise() -> Iterator[None]:
-    """Lets standard error through, less `_NOISE`.
-
-    Another process sorts the lines, for it outlives one that is aborted: what TensorFlow says
-    of a processor too old for it must not be lost.
-    """
-    try:
-        kept = os.dup(2)
-        command = ["grep", "-a", "-v", "-E", _NOISE]
-        sieve = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=kept)
-    except OSError:  # no standard error, or no grep
-        yield
-        return
-    with sieve, contextlib.closing(cast(IO[bytes], sieve.stdin)) as entry:
-        os.dup2(entry.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 @contextlib.contextmanager
@@ -109,7 +77,7 @@ def start_quickly() -> None:
     # No compiled code of Keraldi's multiplies matrices, and the import of SciPy's products takes
     # as long as the rest of numba's start: numba goes on without, all others find them.
     sys.meta_path[:0] = [
-        _LoadedWithin("tensorflow", _without_noise),
+        _LoadedWithin("tensorflow", without_noise),
         _LoadedWithin("numba.np.arraymath", partial(_hidden, "scipy.linalg")),
     ]
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from features.archive import ArchiveReader
 from features.errors import ConfigError, DataError, counted
+from features.noise import without_noise
 from features.normalize import CmvnStats
 from pipeline.config import check
 from pipeline.nnet.chunks import ChunkStream
@@ -183,9 +184,10 @@ class TfliteModel:
         except (ValueError, RuntimeError) as error:
             raise self._damaged(error) from None
         # What is damaged inside shows when it is run.
-        self.log_posteriors(
-            np.zeros(description.recipe.features.frame_length, np.float32)
-        )
+        with without_noise():
+            self.log_posteriors(
+                np.zeros(description.recipe.features.frame_length, np.float32)
+            )
 
     def _damaged(self, error: Exception) -> DataError:
         reason = str(error).splitlines()[0]

@@ -1,5 +1,6 @@
 """The API: a model in, phones of files and arrays out; what is refused."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -176,6 +177,19 @@ print([m for m in ("tensorflow", "keras", "librosa", "scipy.fft") if m in sys.mo
 """
 
 
+def test_tensorflow_is_loaded_quietly(random_model, tmp_path):
+    soundfile.write(tmp_path / "x.wav", speech(), 16000)
+    program = "import sys; from pipeline import Recogniser as R; R.load(sys.argv[1])(sys.argv[2])"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(random_model), str(tmp_path / "x.wav")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"},
+    )
+    assert done.stderr == ""
+
+
 def test_tflite_is_run_without_tensorflow(
     light_model, recogniser, statistics, tmp_path
 ):
@@ -196,6 +210,8 @@ def test_tflite_is_run_without_tensorflow(
         cwd=tmp_path,
     )
     assert done.stdout.splitlines()[-1] == "[]"
+    (said,) = done.stderr.splitlines()  # nothing of the libraries'
+    assert "1 done + 0 failed = 1 found" in said
     found = read_ctm(tmp_path / "out" / "ctm")["x"]
     expected = light(tmp_path / "x.wav")
     assert [mark.phone for mark in found] == [phone.phone for phone in expected]
