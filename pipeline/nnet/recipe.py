@@ -1,6 +1,7 @@
 """What a finished model carries beside its weights, so that it can be used alone."""
 
 import json
+import re
 import zipfile
 import zlib
 from dataclasses import asdict, dataclass
@@ -55,7 +56,8 @@ _LARGEST = 1 << 26  # bytes that anything in an archive may unpack to,
 _PACKED = (
     50  # or so many times what it takes there: floats do not get smaller than that
 )
-_DAMAGES = (
+_CODE = re.compile(rb'"class_name"\s*:\s*"(Lambda|__lambda__)"')
+DAMAGES = (  # what readers of archives raise where one is damaged
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
@@ -66,12 +68,15 @@ _DAMAGES = (
 )
 
 
-def check_packed(path: str | Path) -> None:
-    """Checks that a Keras archive unpacks to no more memory than models take.
+def check_archive(path: str | Path) -> None:
+    """Checks that a Keras archive holds no code, and unpacks to no more memory than models take.
+
+    Keras itself refuses code (`safe_mode`), in words that speak of something else.
 
     Raises:
-        DataError: something in it unpacks to very much more than it takes in the file.
-        zipfile.BadZipFile: it is no archive.
+        DataError: something in it unpacks to very much more than it takes in the file, or it
+            holds a Lambda layer.
+        DAMAGES: it is no archive, or no model.
     """
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
@@ -80,6 +85,12 @@ def check_packed(path: str | Path) -> None:
                     f"{path}: {entry.filename} in it unpacks to {entry.file_size} bytes from "
                     f"{entry.compress_size}, which no model does; train it again"
                 )
+        config = archive.read("config.json")
+    if _CODE.search(config):
+        raise DataError(
+            f"{path}: holds a Lambda layer, unsafe code that loading would run: not loaded; use "
+            "a model of Keraldi's layers"
+        )
 
 
 def stored_network(path: str | Path) -> tuple[Recipe, list[dict[str, Any]]]:
@@ -89,11 +100,11 @@ def stored_network(path: str | Path) -> tuple[Recipe, list[dict[str, Any]]]:
         DataError: the file is no Keras archive of Keraldi's.
     """
     try:
-        check_packed(path)
+        check_archive(path)
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))["config"]
         recipe, layers = config["recipe"], list(config["layers"])
-    except _DAMAGES as error:
+    except DAMAGES as error:
         raise DataError(
             f"{path}: not a model of Keraldi's ({error}); train it again"
         ) from None

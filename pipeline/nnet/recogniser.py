@@ -21,7 +21,7 @@ from pipeline.datadir.datadir import DataDir
 from pipeline.datadir.phones import PhoneTable
 from pipeline.nnet.examples import FeatureSource
 from pipeline.nnet.network import AcousticModel
-from pipeline.nnet.recipe import ROWS, Recipe, check_packed
+from pipeline.nnet.recipe import DAMAGES, ROWS, Recipe, check_archive
 
 # A product's last columns may go through other machine code than the rest and differ in the
 # last bit. With sixteen utterances, or a multiple, to a loop and frames in sixteens none is ever
@@ -188,9 +188,9 @@ def load_recogniser(model_dir: str | Path) -> Recogniser:
             f"{path}: no such file; run keraldi train --out {model_dir} to its end"
         )
     try:
-        check_packed(path)
+        check_archive(path)
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
+    except (*DAMAGES, OSError) as error:
         # Keras says "File not found" of a file that is no archive.
         reason = (
             str(error).splitlines()[0]

@@ -12,7 +12,7 @@ from features.spectral import compute_features
 from pipeline.nnet.artefact import Description
 from pipeline.nnet.chunks import ChunkStream
 from pipeline.nnet.network import AcousticModel, is_unidirectional
-from pipeline.nnet.recipe import Recipe
+from pipeline.nnet.recipe import DAMAGES, Recipe, check_archive
 from pipeline.nnet.recogniser import load_recogniser
 from pipeline.nnet.stream import NetworkStream
 from pipeline.nnet.waveform import WaveformModel
@@ -91,11 +91,12 @@ class ExportedKeras:
                 serve = self._model.signatures["serving_default"]
                 self._run = lambda waveform: serve(waveform=waveform)["log_posteriors"]
             else:
+                check_archive(path)
                 self._model = keras.saving.load_model(
                     path, compile=False, safe_mode=True
                 )
                 self._run = tf.function(self._model, reduce_retracing=True)
-        except (ValueError, TypeError, OSError, KeyError) as error:
+        except (*DAMAGES, OSError) as error:
             raise DataError(
                 f"{path}: damaged ({str(error).splitlines()[0]}); export it again"
             ) from None

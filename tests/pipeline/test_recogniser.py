@@ -140,6 +140,24 @@ def test_what_is_no_model_is_told(tmp_path):
         Recogniser.load(tmp_path / "absent")
 
 
+def test_a_lambda_layer_is_refused_by_its_name(light_model, tmp_path):
+    import keras
+
+    layers = [keras.Input((3,)), keras.layers.Lambda(lambda x: 2 * x)]
+    keras.Sequential(layers).save(tmp_path / "final.keras")
+    with pytest.raises(DataError, match="final.keras: holds a Lambda layer, unsafe"):
+        Recogniser.load(tmp_path)
+    exported = tmp_path / "model.keras"
+    (tmp_path / "final.keras").rename(exported)
+    with (
+        zipfile.ZipFile(exported, "a") as archive,
+        zipfile.ZipFile(light_model) as other,
+    ):
+        archive.writestr("keraldi.json", other.read("keraldi.json"))
+    with pytest.raises(DataError, match="model.keras: holds a Lambda layer, unsafe"):
+        Recogniser.load(exported)
+
+
 @pytest.mark.parametrize("offset", [20, 4000, -3000])
 def test_a_damaged_tflite_file_is_told(light_model, tmp_path, offset, capsys):
     whole = light_model.read_bytes()

@@ -1,3 +1,4 @@
+import json
 import zipfile
 
 import pytest
@@ -22,3 +23,15 @@ def test_what_is_no_archive_is_told(tmp_path):
     path.write_text("x")
     with pytest.raises(DataError, match="not a model of Keraldi's .File is not a zip"):
         stored_network(path)
+
+
+@pytest.mark.parametrize("kind", ["Lambda", "__lambda__"])
+def test_code_in_a_model_is_named(tmp_path, kind):
+    layer = {"class_name": kind, "config": {}}
+    config = {"class_name": "AcousticModel", "config": {"layers": [layer]}}
+    with zipfile.ZipFile(tmp_path / "final.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+    with pytest.raises(
+        DataError, match="holds a Lambda layer, unsafe code .* not load"
+    ):
+        stored_network(tmp_path / "final.keras")
