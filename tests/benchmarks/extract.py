@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cyclopts
@@ -38,10 +39,13 @@ def make_data(folder: Path, files: list[Path]) -> Path:
     return folder
 
 
-def stage(files: list[Path]) -> None:
+def stage(files: list[Path], preset: str = "librosa") -> None:
     """The whole stage: reading, features, statistics, writing."""
     with tempfile.TemporaryDirectory() as folder:
-        extract(str(make_data(Path(folder) / "data", files)), nj=1)
+        config = Path(folder) / "features.yaml"
+        config.write_text(f"preset: {preset}\n", encoding="utf-8")
+        data = make_data(Path(folder) / "data", files)
+        extract(str(data), config=str(config), nj=1)
 
 
 def librosa_loop(files: list[Path]) -> None:
@@ -95,6 +99,7 @@ def main(*, corpus: Path, json: Path | None = None) -> None:
     seconds = sum(soundfile.info(path).duration for path in files)
     sides: dict[str, Callable[[list[Path]], None]] = {
         "extract": stage,
+        "extract, Kaldi's preset": partial(stage, preset="kaldi"),
         "librosa": librosa_loop,
         "kaldi-native-fbank": kaldi_loop,
     }
