@@ -24,6 +24,17 @@ def _settle(temporary: Path, final: Path) -> None:
 
 
 @contextmanager
+def placed(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Names a path in errors of the system that name none, as those of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and not error.filename:
+            error.filename = os.fspath(path)
+        raise
+
+
+@contextmanager
 def _named(final: Path) -> Iterator[None]:
     """Names the final path in errors that name none, or a temporary one beside it."""
     try:

@@ -10,7 +10,7 @@ from typing import Protocol
 from features.audio import check_rate
 from features.errors import ConfigError, counted
 from pipeline.batch.exported import is_exported
-from pipeline.batch.options import given_stats, model_file
+from pipeline.batch.options import check_model, given_stats, model_file
 from pipeline.datadir.times import PhoneInterval
 from pipeline.nnet.artefact import parse_description, read_companions
 from pipeline.nnet.recipe import stored_network
@@ -127,7 +127,7 @@ def check_streaming(model: str, rate: int | None, others: Mapping[str, object]) 
             "--stream: raw samples do not say their rate; expected --rate in Hz, got none"
         )
     check_rate(rate, "--rate")
-    require(model_file(model), mend="run keraldi train, or give its folder")
+    check_model(model)
     if not _hears_no_future(model):
         raise ConfigError(
             f"--stream: {model} is bidirectional: it hears an utterance from its end too, and "

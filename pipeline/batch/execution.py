@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import counted
+from features.files import placed
 from pipeline.batch.begun import Begun
 from pipeline.batch.crew import Crewing, cut_shares
 from pipeline.batch.discovery import discover
@@ -125,7 +126,7 @@ def run_plan(
         crewing: who does the work.
         source: what the items are, for the record of settings.
     """
-    with FolderLock(order.folder):
+    with placed(order.folder), FolderLock(order.folder):
         used = used_settings(plan, source)
         run = Run(order, items, result_settings(plan))
         totals = run(work_of(plan, crewing, order.folder))

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from cyclopts import Parameter
 
-from features.errors import ConfigError
+from features.errors import ConfigError, DataError
 from pipeline.batch.crew import Crewing
 from pipeline.batch.exported import is_exported
 from pipeline.batch.journal import WORK
@@ -78,6 +78,26 @@ def model_file(model: str) -> Path:
     return Path(model) if is_exported(model) else Path(model) / "final.keras"
 
 
+def check_model(model: str) -> None:
+    """Checks that a model is one that commands run: a trained one, or an exported TFLite file.
+
+    Raises:
+        DataError: it is not there, or in another form.
+    """
+    path, file = Path(model), model_file(model)
+    exported = path.suffix in (".keras", ".onnx") or (path / "saved_model.pb").exists()
+    place = path.parent if exported else path
+    known = [place] if (place / "final.keras").exists() else []
+    known += [found for found in (place / "model.tflite",) if found.exists()]
+    if path.exists() and not file.exists() and (exported or known):
+        mend = f"give {known[0]}" if known else "export it with --formats tflite"
+        raise DataError(
+            f"{model}: expected a model dir with final.keras, or a .tflite file (other exported "
+            f"forms are for Recogniser.load); {mend}"
+        )
+    require(file, mend="run keraldi train, or give its folder")
+
+
 def model_recipe(model: str) -> Recipe:
     """What a model knows, read without TensorFlow."""
     path = model_file(model)
@@ -122,7 +142,7 @@ def make_plan(
         DataError: the model or the n-gram is not there.
     """
     model, settings = options.model, options.settings
-    require(model_file(model), mend="run keraldi train, or give its folder")
+    check_model(model)
     if options.arpa is not None:
         require(options.arpa, mend="run keraldi lm")
     if words is not None:

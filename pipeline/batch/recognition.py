@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from features.archive import ArchiveReader
 from features.errors import DataError, KeraldiError
+from features.files import placed
 from features.normalize import CmvnStats
 from pipeline.batch.assembly import Assembly, Phone
 from pipeline.batch.exported import (
@@ -117,7 +118,10 @@ class Recognition:
         if plan.grammar is None:
             grammar = read_grammar(plan.arpa, layer.table)
         else:
-            with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+            with (
+                placed(tempfile.gettempdir()),
+                tempfile.NamedTemporaryFile("w", encoding="utf-8") as file,
+            ):
                 file.write(plan.grammar)
                 file.flush()
                 grammar = read_grammar(file.name, layer.table)

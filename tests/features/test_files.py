@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from features.files import atomic_file, atomic_folder, write_text
+from features.files import atomic_file, atomic_folder, placed, write_text
 from features.temporaries import recover
 
 # Puts a new folder in the place of an old one and dies, or waits, where it is told to.
@@ -133,3 +133,11 @@ def test_errors_name_the_final_file(tmp_path):
     with pytest.raises(FileExistsError) as caught:
         write_text(tmp_path / "file" / "inside", "x")
     assert str(tmp_path / "file") in str(caught.value.filename)
+
+
+def test_a_full_disk_is_named_where_the_system_does_not():
+    with pytest.raises(OSError, match="No space left on device: 'out'"):
+        with placed("out"), open("/dev/full", "wb", buffering=0) as file:
+            file.write(b"x")
+    with pytest.raises(FileNotFoundError, match="absent"), placed("out"):
+        open("/absent", "rb")

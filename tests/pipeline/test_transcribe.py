@@ -1,5 +1,8 @@
+import errno
 import io
 import json
+import os
+import re
 import sys
 
 import numpy as np
@@ -183,6 +186,12 @@ def test_words_are_checked_first(corpus, random_model, tmp_path, capsys):
     ("words", "message"),
     [
         (["--model", "absent"], "absent/final.keras: no such file"),
+        (["--model", "EXPORTED"], "or a .tflite file (other exported forms are for"),
+        (["--model", "EXPORTED"], "give EXPORTED/model.tflite"),
+        (["--model", "EXPORTED/model.onnx"], "give EXPORTED/model.tflite"),
+        (["--model", "EXPORTED/saved_model"], "give EXPORTED/model.tflite"),
+        (["--model", "MODEL/final.keras"], "give MODEL"),
+        (["--model", "ALONE/model.keras"], "export it with --formats tflite"),
         (["--model", "MODEL", "--threads", "-1"], "--threads: expected at least 1"),
         (["--model", "MODEL", "--arpa", "none.arpa"], "none.arpa: no such file"),
         (
@@ -194,10 +203,36 @@ def test_words_are_checked_first(corpus, random_model, tmp_path, capsys):
 def test_mistakes_are_told(words, message, corpus, random_model, tmp_path, capsys):
     gaps = tmp_path / "gaps.yaml"
     gaps.write_text("lm_weight: 2.0\n")
-    paths = {"MODEL": random_model, "GAPS": gaps}
-    words = [str(paths.get(word, word)) for word in words]
-    assert run(corpus, "--out", tmp_path, *words) == 2
-    assert message in capsys.readouterr().err
+    for folder in ("exported/saved_model", "alone"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("saved_model/saved_model.pb", "model.onnx", "model.tflite"):
+        (tmp_path / "exported" / name).write_text("")
+    (tmp_path / "alone" / "model.keras").write_text("")
+    places = {
+        "MODEL": random_model,
+        "GAPS": gaps,
+        "EXPORTED": tmp_path / "exported",
+        "ALONE": tmp_path / "alone",
+    }
+    pattern = re.compile("|".join(places))
+
+    def named(text):
+        return pattern.sub(lambda found: str(places[found[0]]), text)
+
+    assert run(corpus, "--out", tmp_path, *map(named, words)) == 2
+    assert named(message) in capsys.readouterr().err
+
+
+def test_a_full_disk_is_that_of_the_results(
+    corpus, light_model, tmp_path, capsys, monkeypatch
+):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("pipeline.batch.run.Journal.add", full)
+    assert run(corpus, "--model", light_model, "--out", tmp_path / "out") == 2
+    told = f"{tmp_path / 'out'}: disk full; free some space and run again"
+    assert told in capsys.readouterr().err
 
 
 def test_an_exported_model_transcribes_as_it_recognises(
