@@ -160,16 +160,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:  # else a program calls, whose process is not ours to change
         start_quickly()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    app = build_app()
-    try:
-        command, bound, _ = app.parse_args(
-            _dashes_last(words), exit_on_error=False, print_error=True
-        )
-    except CycloptsError:
-        return 2
-    return guarded(
-        words[0] if words else "", lambda: command(*bound.args, **bound.kwargs)
-    )
+
+    def stage() -> object:
+        try:
+            command, bound, _ = build_app().parse_args(
+                _dashes_last(words), exit_on_error=False, print_error=True
+            )
+        except CycloptsError:
+            return 2
+        return command(*bound.args, **bound.kwargs)
+
+    return guarded(words[0] if words else "", stage)
 
 
 if __name__ == "__main__":

@@ -179,3 +179,13 @@ def test_a_dash_stands_for_standard_input(words, paths, monkeypatch):
     )
     assert main(["transcribe", "--out", "o", *words]) == 0
     assert called == [paths]
+
+
+def test_an_interrupt_while_a_stage_is_loaded_is_one_line(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.__main__.build_app", interrupted)
+    assert main(["transcribe", "x"]) == 130
+    said = "keraldi transcribe: interrupted; the same command goes on from here\n"
+    assert capsys.readouterr().err == said
