@@ -14,6 +14,7 @@ _NOISE = (
     r"|^I[0-9]+ .*oneDNN custom operations are on"
     r"|^INFO: Created TensorFlow Lite XNNPACK delegate for CPU"
 )
+_PATIENCE_S = 1.0
 _ONE = threading.RLock()  # standard error is all threads'
 
 
@@ -32,10 +33,13 @@ def without_noise() -> Iterator[None]:
         except OSError:  # no standard error, or no grep
             yield
             return
-        with sieve, contextlib.closing(cast(IO[bytes], sieve.stdin)) as entry:
+        with contextlib.closing(cast(IO[bytes], sieve.stdin)) as entry:
             os.dup2(entry.fileno(), 2)
-            try:
-                yield
-            finally:
-                os.dup2(kept, 2)
-                os.close(kept)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            # Processes that a thread started meanwhile may write into the sieve for long.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                sieve.wait(_PATIENCE_S)
