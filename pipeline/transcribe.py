@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from features.errors import ConfigError, DataError, counted
+from features.errors import ConfigError
 from pipeline.batch.execution import find_items, run_plan
 from pipeline.batch.options import RecognitionOptions, make_plan
 from pipeline.batch.outputs import Format, Layout, Outputs
 from pipeline.batch.run import Order
+from pipeline.batch.words import check_transcripts
 from pipeline.listening import check_streaming, listen
 
 FORMATS: tuple[Format, ...] = ("text", "ctm", "jsonl")
@@ -77,10 +78,7 @@ def transcribe(
         retry_failed=options.retry_failed,
     )
     items = find_items("transcribe", paths)
-    if words is not None and all(item.text is None for item in items):
-        raise DataError(
-            f"--words: no transcript of any of {counted(len(items), 'recording')}; give data "
-            "dirs with text, or leave --words out"
-        )
+    if words is not None:
+        check_transcripts(items, words)
     totals = run_plan(order, items, plan, options.crewing, source=" ".join(paths))
     return 1 if totals.failed or totals.pending else 0

@@ -146,7 +146,6 @@ def make_plan(
     if options.arpa is not None:
         require(options.arpa, mend="run keraldi lm")
     if words is not None:
-        require(Path(words) / "lexicon.txt", mend="--words needs a lang dir with one")
         read_lang(words)
     if options.threads < 0:
         raise ConfigError(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.errors import DataError
+from features.errors import DataError, counted, named
 from pipeline.batch.items import Item
-from pipeline.datadir.lang import Lang
+from pipeline.datadir.lang import Lang, read_lang
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,32 @@ class WordAligner:
         """[T, len(phones) * states]: the states of each phone, in the given order."""
         offsets = np.arange(self.states)
         return scores[:, (np.array(phones)[:, None] * self.states + offsets).ravel()]
+
+
+def check_transcripts(items: Sequence[Item], folder: str) -> None:
+    """Checks that there are transcripts, and a lexicon where they are not phones.
+
+    Args:
+        items: what is to be aligned.
+        folder: the lang dir.
+
+    Raises:
+        DataError: not one item has a transcript, or words have nowhere a pronunciation.
+    """
+    texts = [item.text for item in items if item.text is not None]
+    if not texts:
+        raise DataError(
+            f"--words: no transcript of any of {counted(len(items), 'recording')}; give data "
+            "dirs with text, or leave --words out"
+        )
+    lang = read_lang(folder)
+    words = sorted({word for text in texts for word in text})
+    unknown = [word for word in words if not lang.find(word)]
+    if lang.lexicon is None and unknown:
+        raise DataError(
+            f"{folder}: no lexicon.txt, and {counted(len(unknown), 'word')} of the transcripts "
+            f"not in phones.txt ({named(unknown, 5)}); give --words a lang dir with a lexicon"
+        )
 
 
 def _runs(owners: np.ndarray, words: Sequence[str]) -> list[Word]:

@@ -56,6 +56,7 @@ def corpus(tmp_path_factory):
     return root
 
 
+PHONES = ["sil", *"abcd"]  # the model's
 BAD = {"short", "shorter", "silent", "nan", "text", "cut"}
 
 
@@ -170,7 +171,7 @@ def test_words_are_checked_first(corpus, random_model, tmp_path, capsys):
     lang.mkdir()
     common = [corpus, "--model", random_model, "--out", tmp_path / "out"]
     assert run(*common, "--words", lang) == 2
-    assert "lang/lexicon.txt: no such file or folder" in capsys.readouterr().err
+    assert "lang/phones.txt: no such file; run keraldi" in capsys.readouterr().err
     fold = Fold({"a": "a"})
     write_lang(Lang(PhoneTable(("a",)), fold, Lexicon({"A": (("a",),)}), ()), lang)
     (lang / "lexicon.txt").write_text("A x\n")
@@ -180,6 +181,26 @@ def test_words_are_checked_first(corpus, random_model, tmp_path, capsys):
     assert run(*common, "--words", lang) == 2
     assert "no transcript of any of 38 recordings; give data" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_words_without_a_lexicon_must_be_phones(corpus, random_model, tmp_path, capsys):
+    data, lang = tmp_path / "data", tmp_path / "lang"
+    data.mkdir()
+    (data / "wav.scp").write_text(f"x {corpus / '03.flac'}\n")
+    (data / "utt2spk").write_text("x x\n")
+    fold = Fold({phone: phone for phone in PHONES})
+    write_lang(Lang(PhoneTable(tuple(PHONES)), fold, None, ("sil",)), lang)
+    common = [data, "--model", random_model, "--out", tmp_path / "out"]
+    (data / "text").write_text("x a you b they\n")
+    assert run(*common, "--words", lang) == 2
+    told = (
+        "no lexicon.txt, and 2 words of the transcripts not in phones.txt (they, you)"
+    )
+    assert told in capsys.readouterr().err
+    (data / "text").write_text("x a b c\n")
+    assert run(*common, "--words", lang) == 0
+    marks = read_ctm(tmp_path / "out" / "words.ctm")["x"]
+    assert [mark.phone for mark in marks] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
