@@ -146,7 +146,13 @@ class Assembly:
                 for word, span in zip(found, times(found), strict=True)
             ]
         return Outcome(
-            item.id, item.source, held.state, round(seconds, 4), phones, words
+            item.id,
+            item.source,
+            held.state,
+            round(seconds, 4),
+            phones,
+            words,
+            basis=item.basis,
         )
 
     def fail(self, item: Item, message: str) -> Outcome | None:

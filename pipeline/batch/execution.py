@@ -15,6 +15,7 @@ from pipeline.batch.items import Item
 from pipeline.batch.journal import WORK, FolderLock, Outcome
 from pipeline.batch.options import model_file, model_recipe
 from pipeline.batch.recognition import Plan, Recognition, lost, recognise
+from pipeline.batch.relevance import relevant
 from pipeline.batch.run import Order, Run, Totals, Work
 from pipeline.config import check, save
 from pipeline.decoding.settings import DecodeSettings
@@ -128,7 +129,9 @@ def run_plan(
     """
     with placed(order.folder), FolderLock(order.folder):
         used = used_settings(plan, source)
-        run = Run(order, items, result_settings(plan))
+        by_speaker = plan.by_speaker(model_recipe(plan.model).frontend)
+        chosen = relevant(items, text=plan.words is not None, speaker=by_speaker)
+        run = Run(order, chosen, result_settings(plan))
         totals = run(work_of(plan, crewing, order.folder))
         save(order.folder / "settings.yaml", used)
         return totals

@@ -1,5 +1,7 @@
 """What there is to do: one item for each recording, or segment of one."""
 
+import hashlib
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ class Item:
         cmvn: `cmvn.scp` with the speaker's statistics.
         text: words, where a transcript is known.
         fault: why it cannot be read, where finding it showed that already.
+        stats: digest of the speaker's statistics, where they are used.
     """
 
     id: str
@@ -30,11 +33,20 @@ class Item:
     cmvn: str | None = None
     text: tuple[str, ...] | None = None
     fault: str = ""
+    stats: str = ""
 
     @property
     def folder(self) -> str:
         """The folder that the audio lies in; of a command, `-`."""
         return "-" if self.source.endswith("|") else os.path.dirname(self.source) or "."
+
+    @property
+    def basis(self) -> str:
+        """Digest of what tables say of the item; empty of a whole file nothing is said of."""
+        said = (self.start, self.end, self.text, self.fault, self.stats)
+        if said == (0.0, None, None, "", ""):
+            return ""
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
     def state(self) -> tuple[int, int, int]:
         """Size, time of the content and time of the permissions; zeros when absent."""

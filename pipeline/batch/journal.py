@@ -28,6 +28,8 @@ class Outcome:
         phones: symbol, start, end, confidence; times in seconds from the item's start.
         words: word, start, end, where they were asked for.
         reason, mend: why it failed and what helps; empty where it is done.
+        basis: `Item.basis` of then. Journals from before it was kept have none: of them whole
+            files hold, and segments and what used tables are done again.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Outcome:
     words: list[tuple[str, float, float]] | None = None
     reason: str = ""
     mend: str = ""
+    basis: str = ""
 
     @property
     def done(self) -> bool:
@@ -50,12 +53,19 @@ class Outcome:
         reason, _, mend = message.replace("\n", " ").rpartition("; ")
         if not reason:
             reason, mend = mend, "look at the file"
-        return cls(item.id, item.source, item.state(), reason=reason, mend=mend)
+        return cls(
+            item.id,
+            item.source,
+            item.state(),
+            reason=reason,
+            mend=mend,
+            basis=item.basis,
+        )
 
     def still_holds(self, item: Item) -> bool:
         """Whether the item is as it was; one that failed is also asked for its permissions."""
         state = item.state()
-        if self.source != item.source:
+        if (self.source, self.basis) != (item.source, item.basis):
             return False
         kept = 2 if self.done else 3
         return tuple(self.state[:kept]) == state[:kept]
@@ -103,8 +113,8 @@ class FolderLock:
 class Journal:
     """Outcomes in the order they came, one line each, added and never changed.
 
-    A line cut short by a death is dropped at the next start; an item whose file or
-    settings changed is done again. Outcomes stay on disk: memory holds their places.
+    A line cut short by a death is dropped at the next start; an item of which the file,
+    the tables or the settings changed is done again. Outcomes stay on disk: memory holds their places.
 
     Args:
         folder: the output folder.

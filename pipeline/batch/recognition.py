@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from features.archive import ArchiveReader
 from features.errors import DataError, KeraldiError
 from features.files import placed
+from features.frontend import FrontendOptions
 from features.normalize import CmvnStats
 from pipeline.batch.assembly import Assembly, Phone
 from pipeline.batch.exported import (
@@ -60,6 +61,11 @@ class Plan:
     allow_pipes: bool = False
     threads: int = 1
     grammar: str | None = None
+
+    def by_speaker(self, frontend: FrontendOptions) -> bool:
+        """Whether the model is given the statistics of an item's speaker."""
+        fixed = self.cmvn is not None or is_exported(self.model)
+        return frontend.cmvn == "speaker" and not fixed
 
 
 def _load(model: str, callers: int) -> "Recogniser | ExportedNetwork":
@@ -140,11 +146,7 @@ class Recognition:
                 plan.allow_pipes,
                 _stats(plan.cmvn),
             )
-        self._by_speaker = (
-            recipe.frontend.cmvn == "speaker"
-            and plan.cmvn is None
-            and not is_exported(plan.model)
-        )
+        self._by_speaker = plan.by_speaker(recipe.frontend)
         self._clock = layer.clock
         self._align = None
         if plan.words is not None:

@@ -135,3 +135,27 @@ def test_words_are_aligned(data, lang, random_model, tmp_path):
     ]
     assert [record["id"] for record in failed] == ["u4", "u5"]
     assert "--words needs a transcript" in failed[0]["reason"]
+
+
+def words_of(out) -> dict[str, list[str]]:
+    marks = read_ctm(out / "words.ctm")
+    return {name: [mark.phone for mark in found] for name, found in marks.items()}
+
+
+def test_what_tables_say_anew_is_done_anew(data, lang, random_model, tmp_path):
+    out = tmp_path / "out"
+    words = ["transcribe", data, "--model", random_model, "--out", out, "--words", lang]
+    words = [str(word) for word in words]
+    assert main(words) == 1
+    times = (out / "phones.jsonl").read_text().splitlines()
+    (data / "text").write_text("u1 CD\nu2 CD\nu3 AB\nu4 AB AB\nu5 AB\n")
+    (data / "segments").write_text(
+        "u1 u1 0 -1\nu2 u2 0 -1\nu3 u3 0.2 0.7\nu4 u4 0 -1\nu5 u5 0 -1\n"
+    )
+    assert main(words) == 1
+    # u2 and the empty u5 are as they were
+    assert json.loads((out / "summary.json").read_text())["done_before"] == 2
+    assert words_of(out) == {"u1": ["CD"], "u2": ["CD"], "u3": ["AB"], "u4": ["AB"] * 2}
+    records = [json.loads(r) for r in (out / "phones.jsonl").read_text().splitlines()]
+    assert [r["seconds"] for r in records] == [1.0, 1.05, 0.5, 1.15]
+    assert (out / "phones.jsonl").read_text().splitlines()[1] == times[1]

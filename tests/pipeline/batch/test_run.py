@@ -1,6 +1,8 @@
 """Runs with made-up work: whatever happens, every item is accounted for once."""
 
+import dataclasses
 import json
+import re
 import subprocess
 import sys
 
@@ -34,7 +36,8 @@ def outcome(item: Item) -> Outcome:
         return Outcome.failure(item, f"{item.source}: silent; record it again")
     number = int(item.id[1:])
     phones = [("a", 0.0, 0.1 * (number + 1), 0.5), ("b", 0.1 * (number + 1), 2.0, 1.0)]
-    return Outcome(item.id, item.source, item.state(), 2.0, phones)
+    made = Outcome(item.id, item.source, item.state(), 2.0, phones)
+    return dataclasses.replace(made, basis=item.basis)
 
 
 def working(asked: list, *, deaths: int | None = None, backwards: bool = False):
@@ -132,6 +135,47 @@ def test_changed_files_and_settings_are_done_again(tmp_path):
     asked.clear()
     make_run(tmp_path / "out", items, settings={"model": "n"})(working(asked))
     assert asked == [f"u{n}" for n in range(6)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"start": 0.5},
+        {"end": 1.0},
+        {"text": ("other", "words")},
+        {"text": None},
+        {"stats": "of others"},
+        {"fault": "not in segments"},
+    ],
+)
+def test_items_of_which_tables_say_something_else_are_done_again(tmp_path, change):
+    first = [
+        dataclasses.replace(item, end=2.0, text=("some", "words"), stats="one")
+        for item in make_items(tmp_path)
+    ]
+    make_run(tmp_path / "out", first)(working([]))
+    asked: list[str] = []
+    make_run(tmp_path / "out", first)(working(asked))
+    assert asked == []
+    # u3 failed before: what is mended in a table is tried again too
+    second = [
+        dataclasses.replace(item, **change) if item.id in ("u2", "u3") else item
+        for item in first
+    ]
+    make_run(tmp_path / "out", second)(working(asked))
+    assert asked == ["u2", "u3"]
+
+
+def test_of_a_journal_that_kept_no_basis_whole_files_hold(tmp_path):
+    items = make_items(tmp_path)
+    items[1] = dataclasses.replace(items[1], start=0.5)
+    make_run(tmp_path / "out", items)(working([]))
+    journal = tmp_path / "out/.work/journal.jsonl"
+    text = re.sub(r', "basis": "\w*"', "", journal.read_text())
+    journal.write_text(text)
+    asked: list[str] = []
+    make_run(tmp_path / "out", items)(working(asked))
+    assert asked == ["u1"]
 
 
 def test_other_settings_cost_nothing_until_there_is_a_result_of_them(tmp_path, capsys):

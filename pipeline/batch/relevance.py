@@ -1,0 +1,43 @@
+"""Items without what tables say of them that changes no result."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+
+from features.archive import ArchiveReader
+from features.errors import KeraldiError
+from pipeline.batch.items import Item
+
+
+def relevant(items: Iterable[Item], *, text: bool, speaker: bool) -> list[Item]:
+    """Items with a digest of the statistics they use, and without what nobody looks at.
+
+    What is left says whether an older result of an item still holds, see `Item.basis`.
+
+    Args:
+        items: as they were found.
+        text: whether transcripts change results.
+        speaker: whether the speakers' statistics do.
+    """
+    reader = cache(ArchiveReader)
+
+    @cache
+    def digest(cmvn: str, name: str) -> str:
+        """Of a speaker's statistics, or why there are none: mended, it is another."""
+        try:
+            stats = reader(cmvn)[name]
+        except (KeraldiError, LookupError, OSError) as error:
+            return f"{type(error).__name__}: {error}"
+        return hashlib.sha256(stats.tobytes()).hexdigest()[:16]
+
+    chosen = []
+    for item in items:
+        if not text:
+            item = replace(item, text=None)
+        if not speaker or item.cmvn is None or item.speaker is None:
+            item = replace(item, speaker=None, cmvn=None)
+        else:
+            item = replace(item, stats=digest(item.cmvn, item.speaker))
+        chosen.append(item)
+    return chosen
