@@ -114,7 +114,8 @@ class Journal:
     """Outcomes in the order they came, one line each, added and never changed.
 
     A line cut short by a death is dropped at the next start; an item of which the file,
-    the tables or the settings changed is done again. Outcomes stay on disk: memory holds their places.
+    the tables or the settings changed is done again. Outcomes stay on disk: memory holds
+    their places.
 
     Args:
         folder: the output folder.
@@ -128,6 +129,7 @@ class Journal:
         self._failed: set[str] = set()
         self._file: IO[bytes] | None = None
         self.differing: list[str] = []  # settings of the older journal that are others
+        self.older: set[str] = set()  # ids in a journal of other settings
 
     def _load(self) -> bool:
         """Reads what is there; whether it was made with the same settings.
@@ -142,7 +144,9 @@ class Journal:
                     break
                 try:
                     record = json.loads(line)
-                    if number:
+                    if number and self.differing:
+                        self.older.add(record["id"])
+                    elif number:
                         self._remember(record["id"], whole, bool(record["reason"]))
                     else:
                         self.differing = self._differing(record["settings"])
@@ -151,10 +155,8 @@ class Journal:
                         f"{self._path}:{number + 1}: damaged; remove the file, and all is "
                         "done again"
                     ) from None
-                if self.differing:
-                    return False
                 whole += len(line)
-        if whole == 0:
+        if whole == 0 or self.differing:
             return False
         os.truncate(self._path, whole)
         return True
@@ -220,8 +222,8 @@ class Journal:
             del self._places[name]
             self._failed.discard(name)
 
-    def __len__(self) -> int:
-        return len(self._places)
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
 
     def __contains__(self, name: object) -> bool:
         return name in self._places

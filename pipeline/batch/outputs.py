@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -135,8 +135,16 @@ class Outputs:
                 )
 
     def _path(self, form: str, name: str) -> Path:
-        inside = "/".join(map(_fitting, safe_id(name).split("/")))
-        return self._folder / form / f"{inside}.{_SUFFIXES[form]}"
+        *folders, last = map(_fitting, safe_id(name).split("/"))
+        suffix = _SUFFIXES[form]
+        # `a.txt/b` has no folder in the place of the file of `a`; %2E is in no other id's path.
+        marked = (
+            f"{folder.removesuffix(f'.{suffix}')}%2E{suffix}"
+            if folder.endswith(f".{suffix}")
+            else folder
+            for folder in folders
+        )
+        return self._folder.joinpath(form, *marked, f"{last}.{suffix}")
 
     def _write(self, form: str, outcome: Outcome, path: Path) -> None:
         if form == "textgrid":
@@ -145,13 +153,26 @@ class Outputs:
             write_text(path, _LINES[form](outcome))
 
     def take(self, outcome: Outcome) -> None:
-        """Writes the files of one recording; those of a failed one go."""
-        for form in self._files:
-            path = self._path(form, outcome.id)
-            if outcome.done:
-                self._write(form, outcome, path)
-            else:
-                path.unlink(missing_ok=True)
+        """Writes the files of one recording; its others, of an older result, go."""
+        written = self._files if outcome.done else ()
+        self.remove([outcome.id], but=written)
+        for form in written:
+            self._write(form, outcome, self._path(form, outcome.id))
+
+    def remove(self, names: Iterable[str], *, but: Collection[str] = ()) -> None:
+        """Removes the files that recordings have of their own, of whatever form.
+
+        Args:
+            names: ids of the recordings.
+            but: forms that stay.
+        """
+        forms = [form for form in _SUFFIXES if form not in but]
+        # `ctm` is a file where all recordings are in one.
+        there = [form for form in forms if (self._folder / form).is_dir()]
+        for name in names:
+            for form in there:
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    self._path(form, name).unlink()
 
     def forget(self, names: Iterable[str]) -> None:
         """Removes every file, of whatever form, that such recordings have or are in."""
@@ -159,10 +180,7 @@ class Outputs:
             # `ctm` is a folder where there is a file for each recording.
             with contextlib.suppress(FileNotFoundError, IsADirectoryError):
                 (self._folder / name).unlink()
-        for name in names:
-            for form in _SUFFIXES:
-                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                    self._path(form, name).unlink()
+        self.remove(names)
 
     def complete(self, outcomes: Iterable[Outcome]) -> None:
         """Writes what is one file for all, and files of a recording that are not there yet.

@@ -109,7 +109,8 @@ class Run:
 
     def _forget_old(self) -> None:
         """Nothing of other settings stays behind once there is a result of these."""
-        self._order.outputs.forget(item.id for item in self._items)
+        names = self._journal.older.union(item.id for item in self._items)
+        self._order.outputs.forget(names)
         for name in ("summary.json", "posteriors.scp", "posteriors.ark"):
             (self._order.folder / name).unlink(missing_ok=True)
 
@@ -124,13 +125,16 @@ class Run:
             )
         elif not goes_on:
             shutil.rmtree(order.parts, ignore_errors=True)
-        others = len(journal) - sum(item.id in journal for item in self._items)
-        if others:
+        if others := self._others():
             note(
-                f"{order.stage}: {counted(others, 'recording')} that earlier runs did into "
+                f"{order.stage}: {counted(len(others), 'recording')} that earlier runs did into "
                 f"{order.folder} not asked for now, and left out of its files; give all paths "
                 "together, or another --out"
             )
+
+    def _others(self) -> set[str]:
+        """Ids of recordings that earlier runs did and this one is not asked for."""
+        return set(self._journal).difference(item.id for item in self._items)
 
     def __call__(self, work: Work) -> Totals:
         """Does what is pending.
@@ -213,8 +217,14 @@ class Run:
         return outcome
 
     def _finish(self) -> None:
-        """Writes the outputs, unless they are there already, and the summary."""
-        order, totals = self._order, self._totals
+        """Writes the outputs, unless they are there already, and the summary.
+
+        Files of recordings that are pending, or not asked for now, go, as their lines do: the
+        folder holds the results of what was asked for. The journal knows the others still.
+        """
+        order, totals, journal = self._order, self._totals, self._journal
+        pending = (item.id for item in self._items if item.id not in journal)
+        order.outputs.remove(self._others().union(pending))
         order.outputs.complete(map(self._counted, self.outcomes()))
         totals.audio_seconds = round(totals.audio_seconds, 4)
         totals.pending = totals.found - totals.done - totals.failed

@@ -257,6 +257,71 @@ def test_forms_of_an_earlier_run_grow_with_the_corpus(tmp_path):
     assert files_of(out) == files_of(tmp_path / "whole")
 
 
+EACH = {"formats": ("text", "textgrid"), "layout": "files"}
+
+
+def own_files(out) -> list[str]:
+    """Files of one recording each."""
+    return sorted(name for name in files_of(out) if "/" in name)
+
+
+def test_no_file_of_an_older_result_stays(tmp_path):
+    items, out = make_items(tmp_path), tmp_path / "out"
+    make_run(out, items, **EACH)(working([]))
+    for number in (1, 2, 4):
+        (tmp_path / f"{number}.wav").write_text("something else")
+
+    def work(pending):
+        for item in pending:
+            if item.id == "u1":
+                yield Outcome.failure(item, "silent; record it again")
+            else:
+                yield dataclasses.replace(outcome(item), phones=[("new", 0, 2, 1)])
+
+    # Other forms, and u5 has left the corpus; u4 is not reached.
+    make_run(out, items[:5], formats=("ctm",), max_failures=1)(work)
+    assert own_files(out) == ["text/u0.txt", "textgrid/u0.TextGrid"]
+    make_run(out, items[:5], formats=("ctm",))(work)
+    assert own_files(out) == ["text/u0.txt", "textgrid/u0.TextGrid"]
+    asked: list[str] = []
+    make_run(out, items, **EACH)(working(asked))
+    assert asked == []
+    assert own_files(out) == [
+        f"{form}/u{number}.{suffix}"
+        for form, suffix in (("text", "txt"), ("textgrid", "TextGrid"))
+        for number in (0, 2, 4, 5)
+    ]
+    assert (out / "text" / "u2.txt").read_text() == "u2 new\n"
+    assert (out / "text" / "u5.txt").read_text() == "u5 a b\n"
+
+
+def test_other_settings_leave_no_file_of_recordings_not_asked_for(tmp_path):
+    items, out = make_items(tmp_path), tmp_path / "out"
+    make_run(out, items, **EACH)(working([]))
+    make_run(out, items[:1], settings={"model": "n"}, **EACH)(working([]))
+    assert own_files(out) == ["text/u0.txt", "textgrid/u0.TextGrid"]
+
+
+def test_a_folder_named_as_a_file_gets_a_name_of_its_own(tmp_path):
+    path = tmp_path / "x.wav"
+    path.write_text("x")
+    names = ("a", "a.txt/b", "a.txt/b.txt/c", "a%2Etxt/b", "a.TextGrid/b", "a.ctm/b")
+    items = [Item(name, str(path)) for name in names]
+
+    def work(pending):
+        for item in pending:
+            yield Outcome(item.id, item.source, item.state(), 2.0, [("a", 0, 2, 1)])
+
+    out = tmp_path / "out"
+    formats = ("text", "textgrid", "ctm")
+    totals = make_run(out, items, formats=formats, layout="files")(work)
+    assert totals.done == len(names)
+    found = [path for path in (out / "text").rglob("*") if path.is_file()]
+    assert sorted(path.read_text() for path in found) == sorted(f"{n} a\n" for n in names)
+    assert (out / "text" / "a%2Etxt" / "b.txt").read_text() == "a.txt/b a\n"
+    assert len(own_files(out)) == len(formats) * len(names)
+
+
 @pytest.mark.parametrize(
     "before, after, match",
     [
