@@ -139,9 +139,11 @@ class Outputs:
         suffix = _SUFFIXES[form]
         # `a.txt/b` has no folder in the place of the file of `a`; %2E is in no other id's path.
         marked = (
-            f"{folder.removesuffix(f'.{suffix}')}%2E{suffix}"
-            if folder.endswith(f".{suffix}")
-            else folder
+            (
+                f"{folder.removesuffix(f'.{suffix}')}%2E{suffix}"
+                if folder.endswith(f".{suffix}")
+                else folder
+            )
             for folder in folders
         )
         return self._folder.joinpath(form, *marked, f"{last}.{suffix}")

@@ -317,7 +317,9 @@ def test_a_folder_named_as_a_file_gets_a_name_of_its_own(tmp_path):
     totals = make_run(out, items, formats=formats, layout="files")(work)
     assert totals.done == len(names)
     found = [path for path in (out / "text").rglob("*") if path.is_file()]
-    assert sorted(path.read_text() for path in found) == sorted(f"{n} a\n" for n in names)
+    assert sorted(path.read_text() for path in found) == sorted(
+        f"{n} a\n" for n in names
+    )
     assert (out / "text" / "a%2Etxt" / "b.txt").read_text() == "a.txt/b a\n"
     assert len(own_files(out)) == len(formats) * len(names)
 
