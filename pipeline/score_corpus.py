@@ -1,6 +1,7 @@
 """Stage score-corpus: audio with references, and a model -> phones and their error rates."""
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -47,20 +48,40 @@ def _references(items: Sequence[Item], text: str | None) -> dict[str, tuple[str,
     return found
 
 
+def _check_words(
+    references: Mapping[str, Sequence[str]], lang: str, files: Sequence[str]
+) -> None:
+    """Checks before the work that the lang dir knows every word, or phone, of references.
+
+    Args:
+        references: by id.
+        lang: the lang dir.
+        files: that they came from; each is named for those that it holds.
+
+    Raises:
+        DataError: lists what is unknown, with counts.
+    """
+    tables = read_lang(lang)
+    left = dict(references)
+    for path in files:
+        held = {key: left.pop(key) for key in read_table(path) if key in left}
+        tables.check_oov(held, source=path)
+    tables.check_oov(left, source="text of a data dir")
+
+
+def _forget_scores(folder: Path) -> None:
+    """Removes the tables of an earlier run, which say nothing of this one."""
+    for name in ("scoring", "scored"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "unscored").unlink(missing_ok=True)
+
+
 def _write_sides(
     folder: Path, items: Sequence[Item], references: Mapping[str, Sequence[str]]
 ) -> tuple[Path, Path, Path]:
-    """Puts what can be scored into files: references, hypotheses, speakers.
-
-    Raises:
-        DataError: nothing that is done has a reference.
-    """
+    """Puts what can be scored into files: references, hypotheses, speakers."""
     hypotheses = read_table(folder / "hyp")
     both = [i for i in items if i.id in hypotheses and i.id in references]
-    if not both:
-        raise DataError(
-            f"{folder}: no recording with a reference is done; see failed.jsonl"
-        )
     paths = tuple(folder / "scored" / name for name in ("text", "hyp", "utt2spk"))
     write_table(paths[0], {i.id: " ".join(references[i.id]) for i in both})
     write_table(paths[1], {i.id: hypotheses[i.id] for i in both})
@@ -173,6 +194,17 @@ def score_corpus(
     )
     items = find_items("score-corpus", paths)
     references = _references(items, text)
+    if lang is not None:
+        tables = (os.path.join(path, "text") for path in paths)
+        files = [text] if text else [path for path in tables if os.path.isfile(path)]
+        _check_words(references, lang, files)
     totals = run_plan(order, items, plan, options.crewing, source=" ".join(paths))
+    if not references.keys() & read_table(folder / "hyp").keys():
+        _forget_scores(folder)
+        note(
+            f"score-corpus: {folder}: no recording with a reference is done, so there are no "
+            "rates"
+        )
+        return 1
     unscored = _score(folder, items, references, lang, alignment)
     return 1 if totals.failed or totals.pending or unscored else 0

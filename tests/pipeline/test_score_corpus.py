@@ -137,6 +137,41 @@ def test_words_are_aligned(data, lang, random_model, tmp_path):
     assert "--words needs a transcript" in failed[0]["reason"]
 
 
+def test_where_all_fails_no_older_rates_stay(random_model, tmp_path, capsys):
+    make_audio(tmp_path / "audio", ("x", "y"))
+    (tmp_path / "refs").write_text("x a b\n")
+    out = tmp_path / "out"
+    words = ["score-corpus", tmp_path / "audio", "--model", random_model]
+    words = [str(w) for w in [*words, "--out", out, "--text", tmp_path / "refs"]]
+    assert main(words) == 1  # `y` has no reference
+    assert (out / "scoring" / "per").exists() and (out / "unscored").exists()
+    (tmp_path / "audio" / "x.flac").write_bytes(b"")
+    capsys.readouterr()
+    assert main(words) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith("no recording with a reference is done, so there are no rates")
+    assert not {"scoring", "scored", "unscored"} & {p.name for p in out.iterdir()}
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_unknown_words_are_told_before_the_work(
+    data, lang, random_model, tmp_path, capsys, given
+):
+    (data / "text").write_text("u1 AB QQQ CD\nu2 QQQ\nu3 AB\n")
+    own = tmp_path / "refs"
+    own.write_text("u1 AB QQQ CD\nu2 QQQ\nu3 AB\nelsewhere ZZZ\n")
+    words = ["score-corpus", data, "--model", random_model, "--lang", lang]
+    words += ["--out", tmp_path / "out", *(["--text", own] if given else [])]
+    assert main([str(word) for word in words]) == 2
+    said = capsys.readouterr().err
+    place = own if given else data / "text"
+    assert (
+        f"{place}: unknown 'QQQ', 2 times, first in utterance 'u1'; add it to" in said
+    )
+    assert "ZZZ" not in said
+    assert not (tmp_path / "out").exists()
+
+
 def words_of(out) -> dict[str, list[str]]:
     marks = read_ctm(out / "words.ctm")
     return {name: [mark.phone for mark in found] for name, found in marks.items()}
