@@ -1,7 +1,9 @@
 """Windows back to recordings: phones joined at cuts, posteriors row by row."""
 
+import glob
 import hashlib
 import os
+import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -54,6 +56,28 @@ def part_path(folder: Path, name: str) -> Path:
     """Where the posteriors of an item are until they are put together."""
     key = hashlib.sha256(name.encode()).hexdigest()
     return folder / key[:2] / f"{key}.mat"
+
+
+def _unfinished(part: Path) -> Path:
+    return part.with_name(f"{part.name}.{socket.gethostname()}.{os.getpid()}")
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
+
+
+def sweep_parts(folder: Path) -> None:
+    """Removes what dead processes of this machine, or this one, left unfinished."""
+    for path in folder.glob(f"*/*.mat.{glob.escape(socket.gethostname())}.*"):
+        process = int(path.suffix[1:])
+        if process == os.getpid() or not _alive(process):
+            path.unlink(missing_ok=True)
 
 
 @dataclass
@@ -120,7 +144,7 @@ class Assembly:
         outcome = self._outcome(item, window, held)
         if self._folder is not None:
             part = part_path(self._folder, item.id)
-            os.replace(self._unfinished(part), part)
+            os.replace(_unfinished(part), part)
         return outcome
 
     def _outcome(self, item: Item, window: Window, held: _Open) -> Outcome:
@@ -163,16 +187,12 @@ class Assembly:
                 return None
             self._failed.add(item.id)
         if self._folder is not None:
-            self._unfinished(part_path(self._folder, item.id)).unlink(missing_ok=True)
+            _unfinished(part_path(self._folder, item.id)).unlink(missing_ok=True)
         return Outcome.failure(item, message)
-
-    @staticmethod
-    def _unfinished(part: Path) -> Path:
-        return part.with_name(f"{part.name}.{os.getpid()}")
 
     def _store(self, item: Item, window: Window, matrix: np.ndarray) -> None:
         """Writes a window's rows at their place in a Kaldi matrix."""
-        part = self._unfinished(part_path(self._folder or Path(), item.id))
+        part = _unfinished(part_path(self._folder or Path(), item.id))
         part.parent.mkdir(parents=True, exist_ok=True)
         width = matrix.shape[1]
         head = b"\0BFM " + struct.pack("<bibi", 4, window.total, 4, width)

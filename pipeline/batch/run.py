@@ -10,6 +10,7 @@ from typing import Any
 
 from features.errors import counted
 from features.files import write_text
+from pipeline.batch.assembly import sweep_parts
 from pipeline.batch.items import Item
 from pipeline.batch.journal import WORK, Journal, Outcome, write_manifest
 from pipeline.batch.meter import Meter, clock_time
@@ -231,6 +232,7 @@ class Run:
         if order.posteriors:
             names = (o.id for o in self.outcomes() if o.done)
             write_posteriors(order.folder, order.parts, names)
+            sweep_parts(order.parts)
         record = json.dumps(vars(totals), indent=1)
         write_text(order.folder / "summary.json", record + "\n")
         self._tell()

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import re
+import socket
 import subprocess
 import sys
 
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import ConfigError, DataError
+from pipeline.batch.assembly import sweep_parts
 from pipeline.batch.items import Item
 from pipeline.batch.journal import FolderLock, Outcome
 from pipeline.batch.outputs import Outputs
@@ -377,3 +380,18 @@ def test_the_lock_error_names_the_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "lockf", refuse)
     with pytest.raises(DataError, match=f"{tmp_path}: another process is at work"):
         FolderLock(tmp_path)
+
+
+def test_unfinished_posteriors_of_dead_processes_are_swept(tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    folder = tmp_path / "ab"
+    folder.mkdir()
+    here = socket.gethostname()
+    living = f"x.mat.{here}.{os.getppid()}"
+    kept = {"x.mat", living, f"x.mat.elsewhere.{dead.pid}"}
+    swept = {f"x.mat.{here}.{dead.pid}", f"x.mat.{here}.{os.getpid()}"}
+    for name in kept | swept:
+        (folder / name).touch()
+    sweep_parts(tmp_path)
+    assert {path.name for path in folder.iterdir()} == kept
