@@ -116,7 +116,7 @@ def test_a_silent_scheduler_is_an_error(tmp_path, monkeypatch):
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from pipeline.batch.crew import Crewing
 from pipeline.stage import guarded
@@ -133,6 +133,7 @@ def stage():
     list(Crewing(2).in_order(work, shares, int, marks=Path(sys.argv[1])))
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it behind an &
     sys.exit(guarded("stage", stage))
 """
 
