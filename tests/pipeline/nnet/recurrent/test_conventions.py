@@ -79,7 +79,7 @@ RULED = {  # weights by what their regularizer and constraint are called after
 }
 
 
-@every_cell
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "lstmp", "gru-after", "gru-projected"])
 def test_regularizers_and_constraints_hold(cell):
     penalties = {"kernel": 0.1, "recurrent": 0.2, "bias": 0.3}
     options = {
