@@ -21,5 +21,4 @@ check "imports" isort --check-only --quiet features pipeline tests
 check "lint" flake8 features pipeline tests
 check "types" mypy
 check "shell" shellcheck -x -P SCRIPTDIR "${scripts[@]}"
-# In the order of the folders: by the number of their tests the slowest files would come last.
-check "tests" python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder "$@"
+check "tests" python -m pytest -q -n 2 --dist loadfile "$@"
