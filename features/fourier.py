@@ -6,58 +6,64 @@ wheels of kaldi-native-fbank 1.22 hold it: radix 4, and radix 2 first where the 
 it. Its compiler was free to regroup sums: where the product of two complex numbers, p - q in its
 real part, is added to something, p and q are added one after the other.
 
+The code is compiled, and frees Python's lock while it runs. numba keeps the order of a sum and
+joins no product with one, so that it rounds as it is written.
+
 References:
     Cooley & Tukey 1965; Sorensen et al. 1987 (real input);
     github.com/mborgerding/kissfft (factors and equations; the grouping is the wheel's own).
 """
 
 import functools
+from typing import NamedTuple
 
+import numba
 import numpy as np
 
-Complex = tuple[np.ndarray, np.ndarray]  # real and imaginary parts
 
+class Turns(NamedTuple):
+    """What a transform of N real numbers, of L = N / 2 complex ones, multiplies with.
 
-def _turns(angles: np.ndarray) -> Complex:
-    """exp(i angle) in float32, rounded from float64."""
-    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+    Attributes:
+        cosines, sines: of exp(-2 pi i m / L) for m below L, [L] float32.
+        half_cosines, half_sines: of -i exp(-pi i k / L) for k up to L / 2, [L / 2 + 1] float32.
+    """
+
+    cosines: np.ndarray
+    sines: np.ndarray
+    half_cosines: np.ndarray
+    half_sines: np.ndarray
 
 
 @functools.cache
-def _twiddles(length: int) -> Complex:
-    """exp(-2 pi i j k / length) for j = 1, 2, 3 and k below length / 4, [3, length / 4, 1]."""
-    exponents = np.outer([1, 2, 3], np.arange(length // 4))
-    return _turns(-2 * np.pi * exponents[:, :, None] / length)
+def turns_of(length: int) -> Turns:
+    """Those of a transform of N real numbers, rounded from float64."""
+    half = length // 2
+    whole = -2 * np.pi * np.arange(half) / half
+    halves = -np.pi * (np.arange(half // 2 + 1) / half + 0.5)
+    parts = np.cos(whole), np.sin(whole), np.cos(halves), np.sin(halves)
+    return Turns(*(part.astype(np.float32) for part in parts))
 
 
-@functools.cache
-def _half_turns(length: int) -> Complex:
-    """-i exp(-pi i k / length) for k = 1 ... length / 2, [length / 2, 1]."""
-    places = np.arange(1, length // 2 + 1)[:, None]
-    return _turns(-np.pi * (places / length + 0.5))
+@numba.njit(cache=True, nogil=True)
+def _pairs(inputs: np.ndarray, outputs: np.ndarray) -> None:
+    """Transforms of length 2 of the columns of [L, C], C at a time: half the rows apart."""
+    half = len(inputs) // 2
+    for k in range(half):
+        for c in range(inputs.shape[1]):
+            outputs[k, c] = inputs[k, c] + inputs[k + half, c]
+        for c in range(inputs.shape[1]):
+            outputs[k + half, c] = inputs[k, c] - inputs[k + half, c]
 
 
-def _product(
-    real: np.ndarray, imag: np.ndarray, turns: Complex
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The parts p, q and r of complex numbers times `turns`, which are p - q + i r."""
-    cosines, sines = turns
-    turned = imag * cosines
-    turned += real * sines
-    return real * cosines, imag * sines, turned
-
-
-def _pairs(real: np.ndarray, imag: np.ndarray) -> Complex:
-    """Transforms of length 2: a and b, C columns apart in [1, 2 C], to a + b and a - b, [2, C]."""
-    a_real, b_real = real.reshape(2, -1)
-    a_imag, b_imag = imag.reshape(2, -1)
-    return (
-        np.stack([a_real + b_real, a_real - b_real]),
-        np.stack([a_imag + b_imag, a_imag - b_imag]),
-    )
-
-
-def _fours(real: np.ndarray, imag: np.ndarray) -> Complex:
+@numba.njit(cache=True, nogil=True)
+def _fours(
+    inputs: tuple[np.ndarray, np.ndarray],
+    outputs: tuple[np.ndarray, np.ndarray],
+    products: np.ndarray,
+    size: int,
+    turns: Turns,
+) -> None:
     """Joins every four transforms of length K to one of length 4 K.
 
     The four are of every fourth sample, from sample 0, 1, 2 and 3 on. With a, b, c, d for their
@@ -68,58 +74,59 @@ def _fours(real: np.ndarray, imag: np.ndarray) -> Complex:
         X[k + 2 K] = (a + c') -   (b' + d')
         X[k + 3 K] = (a - c') + i (b' - d')
 
+    Loops are short, for those with many arrays do not become vector code.
+
     Args:
-        real, imag: [K, 4 C] float32, those to be joined C columns apart.
-
-    Returns:
-        [4 K, C] float32 each.
+        inputs: real and imaginary parts, [K, 4, C] float32 in the memory of [L, T].
+        outputs: likewise [4, K, C].
+        products: room for p and q, whose difference is the real part, and r, the imaginary
+            part, of b', c' and d', [3, 3, L T / 4].
+        size: K.
+        turns: of the whole transform.
     """
-    size = len(real)
-    real = real.reshape(size, 4, -1).swapaxes(0, 1)
-    imag = imag.reshape(size, 4, -1).swapaxes(0, 1)
-    p, q, turned = real[1:], np.zeros((3, 1, 1), np.float32), imag[1:]
-    if size > 1:
-        p, q, turned = _product(p, turned, _twiddles(4 * size))
-    reals = np.empty(real.shape, np.float32)
-    imags = np.empty(real.shape, np.float32)
-    b = p[0] - q[0]
-
-    even, odd = real[0] + p[1], b - q[2]
-    even -= q[1]
-    odd += p[2]
-    np.add(even, odd, out=reals[0])
-    np.subtract(even, odd, out=reals[2])
-
-    even, odd = imag[0] + turned[1], turned[0] + turned[2]
-    np.add(even, odd, out=imags[0])
-    np.subtract(even, odd, out=imags[2])
-
-    even = real[0] + q[1]
-    even -= p[1]
-    np.add(even, turned[0], out=reals[1])
-    reals[1] -= turned[2]
-    np.add(even, turned[2], out=reals[3])
-    reals[3] -= turned[0]
-
-    even, odd = imag[0] - turned[1], b - p[2]
-    odd += q[2]
-    np.subtract(even, odd, out=imags[1])
-    np.add(even, odd, out=imags[3])
-    return reals.reshape(4 * size, -1), imags.reshape(4 * size, -1)
-
-
-def _complex(real: np.ndarray, imag: np.ndarray) -> Complex:
-    """Spectra Z [L, T] of complex columns [L, T], L a power of two."""
-    shape = real.shape
-    real, imag = real.reshape(1, -1), imag.reshape(1, -1)
-    if shape[0].bit_length() % 2 == 0:  # two to an odd power
-        real, imag = _pairs(real, imag)
-    while len(real) < shape[0]:
-        real, imag = _fours(real, imag)
-    return real, imag
+    width = inputs[0].size // (4 * size)
+    real, imag = inputs[0].reshape(size, 4, width), inputs[1].reshape(size, 4, width)
+    reals, imags = outputs[0].reshape(4, size, width), outputs[1].reshape(
+        4, size, width
+    )
+    p, q, r = products[0], products[1], products[2]
+    for k in range(size):
+        a, b = real[k, 0], imag[k, 0]
+        for j in range(3):
+            place = (j + 1) * k * (len(turns.cosines) // (4 * size))
+            cosine, sine = turns.cosines[place], turns.sines[place]
+            for c in range(width):
+                p[j, c] = real[k, j + 1, c] * cosine
+            for c in range(width):
+                q[j, c] = imag[k, j + 1, c] * sine
+            for c in range(width):
+                r[j, c] = imag[k, j + 1, c] * cosine + real[k, j + 1, c] * sine
+        for c in range(width):
+            odd = ((p[0, c] - q[0, c]) - q[2, c]) + p[2, c]
+            reals[0, k, c] = ((a[c] + p[1, c]) - q[1, c]) + odd
+        for c in range(width):
+            odd = ((p[0, c] - q[0, c]) - q[2, c]) + p[2, c]
+            reals[2, k, c] = ((a[c] + p[1, c]) - q[1, c]) - odd
+        for c in range(width):
+            imags[0, k, c] = (b[c] + r[1, c]) + (r[0, c] + r[2, c])
+        for c in range(width):
+            imags[2, k, c] = (b[c] + r[1, c]) - (r[0, c] + r[2, c])
+        for c in range(width):
+            reals[1, k, c] = (((a[c] + q[1, c]) - p[1, c]) + r[0, c]) - r[2, c]
+        for c in range(width):
+            reals[3, k, c] = (((a[c] + q[1, c]) - p[1, c]) + r[2, c]) - r[0, c]
+        for c in range(width):
+            odd = ((p[0, c] - q[0, c]) - p[2, c]) + q[2, c]
+            imags[1, k, c] = (b[c] - r[1, c]) - odd
+        for c in range(width):
+            odd = ((p[0, c] - q[0, c]) - p[2, c]) + q[2, c]
+            imags[3, k, c] = (b[c] - r[1, c]) + odd
 
 
-def rfft(samples: np.ndarray) -> Complex:
+@numba.njit(cache=True, nogil=True)
+def transform(
+    samples: np.ndarray, turns: Turns, reals: np.ndarray, imags: np.ndarray
+) -> None:
     """The spectra X of real columns.
 
     Even and odd samples are the real and imaginary parts of a signal of half the length L,
@@ -130,29 +137,61 @@ def rfft(samples: np.ndarray) -> Complex:
 
     Args:
         samples: [N, T] float32, N >= 2 a power of two.
-
-    Returns:
-        Real and imaginary parts of bins 0 ... N / 2, [N / 2 + 1, T] float32 each.
+        turns: of N.
+        reals, imags: outputs, real and imaginary parts of bins 0 ... N / 2,
+            [N / 2 + 1, T] float32.
     """
-    real, imag = _complex(samples[0::2], samples[1::2])
-    length = len(real)
-    reals = np.empty((length + 1, samples.shape[1]), np.float32)
-    imags = np.zeros(reals.shape, np.float32)
-    np.add(real[0], imag[0], out=reals[0])
-    np.subtract(real[0], imag[0], out=reals[-1])
-    if length == 1:
-        return reals, imags
-    k = slice(1, length // 2 + 1)
-    mirrored = slice(length - 1, length // 2 - 1, -1)
-    even_real, even_imag = real[k] + real[mirrored], imag[k] - imag[mirrored]
-    odd_real, odd_imag = real[k] - real[mirrored], imag[k] + imag[mirrored]
-    p, q, turned = _product(odd_real, odd_imag, _half_turns(length))
-    np.add(even_real, p, out=reals[k])
-    reals[k] -= q
-    np.add(even_real, q, out=reals[mirrored])
-    reals[mirrored] -= p
-    np.add(even_imag, turned, out=imags[k])
-    np.subtract(turned, even_imag, out=imags[mirrored])
-    reals[1:-1] *= np.float32(0.5)
-    imags[1:-1] *= np.float32(0.5)
-    return reals, imags
+    length, count = len(samples) // 2, samples.shape[1]
+    inputs = samples[0::2].copy(), samples[1::2].copy()
+    outputs = np.empty_like(inputs[0]), np.empty_like(inputs[0])
+    products = np.empty((3, 3, max(inputs[0].size // 4, 1)), np.float32)
+    size = 1
+    while 4 * size <= length:
+        size *= 4
+    if size < length:  # two to an odd power
+        _pairs(inputs[0], outputs[0])
+        _pairs(inputs[1], outputs[1])
+        inputs, outputs = outputs, inputs
+    size = length // size
+    while size < length:
+        _fours(inputs, outputs, products, size, turns)
+        inputs, outputs = outputs, inputs
+        size *= 4
+    real, imag = inputs
+    for c in range(count):
+        reals[0, c], imags[0, c] = real[0, c] + imag[0, c], 0
+        reals[length, c], imags[length, c] = real[0, c] - imag[0, c], 0
+    half = np.float32(0.5)
+    for k in range(1, length // 2 + 1):
+        mirrored = length - k
+        cosine, sine = turns.half_cosines[k], turns.half_sines[k]
+        for c in range(count):
+            odd_real, odd_imag = (
+                real[k, c] - real[mirrored, c],
+                imag[k, c] + imag[mirrored, c],
+            )
+            p, q, r = (
+                odd_real * cosine,
+                odd_imag * sine,
+                odd_imag * cosine + odd_real * sine,
+            )
+            even_real, even_imag = (
+                real[k, c] + real[mirrored, c],
+                imag[k, c] - imag[mirrored, c],
+            )
+            reals[k, c] = ((even_real + p) - q) * half
+            imags[k, c] = (even_imag + r) * half
+            reals[mirrored, c] = ((even_real + q) - p) * half
+            imags[mirrored, c] = (r - even_imag) * half
+
+
+def rfft(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Real and imaginary parts [N / 2 + 1, T] of the spectra of real columns, see `transform`.
+
+    Args:
+        samples: [N, T] float32, N >= 2 a power of two.
+    """
+    shape = len(samples) // 2 + 1, samples.shape[1]
+    real, imag = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    transform(np.ascontiguousarray(samples), turns_of(len(samples)), real, imag)
+    return real, imag

@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -10,6 +10,9 @@ from pydantic import Field
 from features import kaldi
 from features.errors import ConfigError, DataError, counted
 from features.kaldi import ENERGY_FLOOR
+
+if TYPE_CHECKING:
+    from features.kaldi_frames import Filterbank
 
 Positive = Annotated[int, Field(gt=0)]
 # Frames transformed at once, at most: what is between stays in the processor's cache, and in
@@ -155,21 +158,25 @@ def analysis_window(options: FeatureOptions) -> np.ndarray:
 
 
 @functools.cache
-def _bands(options: FeatureOptions) -> tuple[kaldi.Bands, ...]:
-    """Kaldi's filters without their zeros."""
-    return kaldi.bands_of(mel_filters(options))
+def _filterbank(options: FeatureOptions) -> "Filterbank":
+    """The filters as Kaldi's compiled code reads them."""
+    from features.kaldi_frames import filterbank_of
+
+    weights, window = mel_filters(options), analysis_window(options)
+    return filterbank_of(weights, window, shift=options.frame_shift)
 
 
-def _of_kaldi(frames: np.ndarray, options: FeatureOptions) -> np.ndarray:
-    """Kaldi's features [T, F] of raw frames [T, N]."""
-    samples = kaldi.centred(frames)
-    bands, window = _bands(options), analysis_window(options)
-    log_mel = kaldi.log_filterbank(
-        samples, window, bands, fft_length=options.fft_length
-    )
+def _of_kaldi(samples: np.ndarray, options: FeatureOptions) -> np.ndarray:
+    """Kaldi's features [T, F] of samples [S]."""
+    from features.kaldi_frames import cepstra, log_filterbank  # late: brings numba
+
+    # Every other kind of array would be compiled for anew.
+    samples = np.require(samples, np.float32, ["C", "W"])
+    log_mel, log_energy = log_filterbank(samples, _filterbank(options))
     if options.kind == "fbank":
-        return log_mel.T
-    return kaldi.cepstra(log_mel, kaldi.log_energy(samples), options.num_ceps).T
+        return log_mel
+    table = kaldi.cosines(options.num_ceps, options.num_mels)
+    return cepstra(log_mel, log_energy, table, kaldi.lifter(options.num_ceps))
 
 
 def _filtered(power: np.ndarray, options: FeatureOptions) -> np.ndarray:
@@ -187,7 +194,7 @@ def _filtered(power: np.ndarray, options: FeatureOptions) -> np.ndarray:
     return (groups @ mel_filters(options)).reshape(-1, options.num_mels)[:count]
 
 
-def _of_librosa(frames: np.ndarray, options: FeatureOptions) -> np.ndarray:
+def _of_frames(frames: np.ndarray, options: FeatureOptions) -> np.ndarray:
     """librosa's features [T, F] of raw frames [T, N]."""
     import scipy.fft  # late: a third of a second that exported models do not need
 
@@ -202,6 +209,24 @@ def _of_librosa(frames: np.ndarray, options: FeatureOptions) -> np.ndarray:
         return log_mel
     cepstra = scipy.fft.dct(log_mel, type=2, norm="ortho", axis=1)
     return cepstra[:, : options.num_ceps].astype(np.float32)
+
+
+def _of_librosa(samples: np.ndarray, options: FeatureOptions) -> np.ndarray:
+    """librosa's features [T, F] of samples [S]."""
+    step = samples.strides[0]
+    views = np.lib.stride_tricks.as_strided(
+        samples,
+        (options.num_frames(len(samples)), options.frame_length),
+        (step * options.frame_shift, step),
+        writeable=False,
+    )
+    outputs = np.empty((len(views), options.dim), np.float32)
+    blocks = -(-len(views) // _BLOCK)
+    width = -(-len(views) // blocks)
+    for start in range(0, len(views), width):
+        part = slice(start, start + width)
+        outputs[part] = _of_frames(views[part], options)
+    return outputs
 
 
 def compute_features(samples: np.ndarray, options: FeatureOptions) -> np.ndarray:
@@ -232,18 +257,6 @@ def compute_features(samples: np.ndarray, options: FeatureOptions) -> np.ndarray
             f"{counted(len(samples), 'sample')}, less than one frame of {options.frame_length}; "
             "remove the utterance"
         )
-    step = samples.strides[0]
-    views = np.lib.stride_tricks.as_strided(
-        samples,
-        (num_frames, options.frame_length),
-        (step * options.frame_shift, step),
-        writeable=False,
-    )
-    outputs = np.empty((num_frames, options.dim), np.float32)
-    make = _of_kaldi if options.preset == "kaldi" else _of_librosa
-    blocks = -(-num_frames // _BLOCK)
-    width = -(-num_frames // blocks)
-    for start in range(0, num_frames, width):
-        part = slice(start, start + width)
-        outputs[part] = make(views[part], options)
-    return outputs
+    if options.preset == "kaldi":
+        return _of_kaldi(samples, options)
+    return _of_librosa(samples, options)

@@ -153,6 +153,16 @@ def test_a_frame_does_not_see_the_others(count, kind):
     np.testing.assert_array_equal(few, whole[5 : 5 + count])
 
 
+def test_any_array_of_samples_is_taken():
+    options = FeatureOptions(preset="kaldi")
+    samples = SIGNALS["loud"]
+    expected = compute_features(samples, options)
+    stereo = np.stack([samples, samples], axis=1)
+    fixed = np.frombuffer(samples.tobytes(), np.float32)
+    for given in (stereo[:, 0], fixed, samples.astype(np.float64)):
+        np.testing.assert_array_equal(compute_features(given, options), expected)
+
+
 def recordings() -> list[Path]:
     """Real speech, where it is at hand: every 50th file."""
     return sorted(CORPUS.glob("**/*.flac"))[::50]

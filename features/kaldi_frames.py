@@ -1,0 +1,165 @@
+"""Kaldi's filterbank and MFCC of a waveform, rounding by rounding as kaldi-native-fbank makes them.
+
+Far below the loudest bin of a frame there is little but rounding, so only a calculation that
+rounds in the same order agrees there: sums are taken one term after the other. Some frames at
+a time go side by side, one in a column: what is done to one sample, bin or filter is done to
+all of them at once, and no frame sees another.
+
+The code is compiled, and frees Python's lock while it runs.
+"""
+
+import math
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from features.fourier import Turns, transform, turns_of
+from features.kaldi import ENERGY_FLOOR, INT16_RANGE, PREEMPHASIS
+
+_TOGETHER = 32  # frames: what is between stays in the processor's nearer caches
+_FLOOR, _RANGE, _SHARE = map(np.float32, (ENERGY_FLOOR, INT16_RANGE, PREEMPHASIS))
+
+
+class Filterbank(NamedTuple):
+    """How frames are cut and summed.
+
+    Attributes:
+        shift: samples from one frame to the next.
+        window: [N] float32.
+        turns: of a transform of at least N samples.
+        weights: of filters, [M, fft / 2 + 1] float32.
+        firsts, ends: the bins [first, end) that a filter sees, [M].
+    """
+
+    shift: int
+    window: np.ndarray
+    turns: Turns
+    weights: np.ndarray
+    firsts: np.ndarray
+    ends: np.ndarray
+
+
+def filterbank_of(matrix: np.ndarray, window: np.ndarray, *, shift: int) -> Filterbank:
+    """Arranges filters for summing.
+
+    Args:
+        matrix: filters, [fft / 2 + 1, M] float32, each one run of bins.
+        window: [N] float32.
+        shift: samples from one frame to the next.
+    """
+    seen = matrix > 0
+    firsts = seen.argmax(axis=0)
+    turns = turns_of(2 * (len(matrix) - 1))
+    weights = np.ascontiguousarray(matrix.T)
+    return Filterbank(shift, window, turns, weights, firsts, firsts + seen.sum(axis=0))
+
+
+@numba.njit(cache=True, nogil=True)
+def _log(value: np.float32) -> np.float32:
+    """The logarithm of what is at least the floor, rounded once."""
+    return np.float32(math.log(np.float64(max(value, _FLOOR))))
+
+
+@numba.njit(cache=True, nogil=True)
+def _cut(samples: np.ndarray, start: int, shift: int, frames: np.ndarray) -> None:
+    """Frames as columns [N, C] in 16-bit range, each without its mean; the last repeats."""
+    length, count = frames.shape
+    whole = (len(samples) - length) // shift
+    for c in range(count):
+        first = min(start + c, whole) * shift
+        for n in range(length):
+            frames[n, c] = samples[first + n] * _RANGE
+    means = np.zeros(count, np.float32)
+    for n in range(length):
+        for c in range(count):
+            means[c] += frames[n, c]
+    for c in range(count):
+        means[c] /= np.float32(length)
+    for n in range(length):
+        for c in range(count):
+            frames[n, c] -= means[c]
+
+
+@numba.njit(cache=True, nogil=True)
+def _windowed(frames: np.ndarray, window: np.ndarray, outputs: np.ndarray) -> None:
+    """Each sample of [N, C] less a share of the one before, the first of its own."""
+    for n in range(len(frames)):
+        before = max(n - 1, 0)
+        for c in range(frames.shape[1]):
+            outputs[n, c] = (frames[n, c] - _SHARE * frames[before, c]) * window[n]
+
+
+@numba.njit(cache=True, nogil=True)
+def _summed(squares: np.ndarray, sums: np.ndarray) -> None:
+    """The sums [C] of squares of values [K, C]."""
+    sums[:] = 0
+    for k in range(len(squares)):
+        for c in range(squares.shape[1]):
+            sums[c] += squares[k, c] * squares[k, c]
+
+
+@numba.njit(cache=True, nogil=True)
+def log_filterbank(
+    samples: np.ndarray, bank: Filterbank
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log mel energies, and log energies of frames.
+
+    Args:
+        samples: [S] float32 in [-1, 1], at least a frame of N.
+        bank: of M filters.
+
+    Returns:
+        [T, M] and [T] float32, T = 1 + (S - N) // shift.
+    """
+    length, bins = len(bank.window), bank.weights.shape[1]
+    count = 1 + (len(samples) - length) // bank.shift
+    log_mel = np.empty((count, len(bank.weights)), np.float32)
+    log_energy = np.empty(count, np.float32)
+    frames = np.empty((length, _TOGETHER), np.float32)
+    filled = np.zeros((2 * (bins - 1), _TOGETHER), np.float32)
+    real, imag = np.empty((2, bins, _TOGETHER), np.float32)
+    sums = np.empty(_TOGETHER, np.float32)
+    for start in range(0, count, _TOGETHER):
+        here = min(_TOGETHER, count - start)
+        _cut(samples, start, bank.shift, frames)
+        _summed(frames, sums)
+        for c in range(here):
+            log_energy[start + c] = _log(sums[c])
+        _windowed(frames, bank.window, filled)
+        transform(filled, bank.turns, real, imag)
+        for k in range(bins):
+            for c in range(_TOGETHER):
+                real[k, c] = real[k, c] * real[k, c] + imag[k, c] * imag[k, c]
+        for m in range(len(bank.weights)):
+            sums[:] = 0
+            for k in range(bank.firsts[m], bank.ends[m]):
+                weight = bank.weights[m, k]
+                for c in range(_TOGETHER):
+                    sums[c] += real[k, c] * weight
+            for c in range(here):
+                log_mel[start + c, m] = _log(sums[c])
+    return log_mel, log_energy
+
+
+@numba.njit(cache=True, nogil=True)
+def cepstra(
+    log_mel: np.ndarray, log_energy: np.ndarray, cosines: np.ndarray, lifter: np.ndarray
+) -> np.ndarray:
+    """Liftered cepstra [T, C] float32.
+
+    Args:
+        log_mel: [T, M] float32.
+        log_energy: [T] float32, in place of C0.
+        cosines: of the others, [C - 1, M] float32.
+        lifter: [C] float32.
+    """
+    outputs = np.empty((len(log_mel), len(lifter)), np.float32)
+    for t in range(len(log_mel)):
+        outputs[t, 0] = log_energy[t]
+        for i in range(len(cosines)):
+            total = np.float32(0)
+            for m in range(log_mel.shape[1]):
+                total += log_mel[t, m] * cosines[i, m]
+            outputs[t, i + 1] = total * lifter[i + 1]
+    return outputs
