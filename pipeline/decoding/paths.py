@@ -57,18 +57,25 @@ def _leave(
         How many places can be entered.
     """
     last, states, count = net.length - 1, net.states, 0
+    leaving = paths.alive[: paths.counts[0]]
     bound = best = -np.inf
-    for place in paths.alive[: paths.counts[0]]:
+    ahead = 0
+    for number, place in enumerate(leaving):
         score = paths.scores[place, last]
         bound = max(bound, score + frame[net.phones[place] * states + states - 1])
         best = max(best, score + net.cheapest[net.rows[place]])
+        if score > paths.scores[leaving[ahead], last]:
+            ahead = number
     bound -= beam
+    if len(net.targets) == 1:  # all phones leave alike, and the best path is the best way
+        leaving = leaving[ahead : ahead + 1]
     likely = np.arange(net.targets.shape[1])
-    if beam < np.inf:  # likeliest first, without those that no path can enter
+    if beam < np.inf:  # without those that no path can enter; likeliest first
         heard = frame[::states]
         likely = np.flatnonzero(best + heard >= bound)
-        likely = likely[np.argsort(-heard[likely])]
-    for place in paths.alive[: paths.counts[0]]:
+        if len(leaving) > 1:
+            likely = likely[np.argsort(-heard[likely])]
+    for place in leaving:
         score = paths.scores[place, last]
         if score == -np.inf or score < top - beam:
             continue
