@@ -10,8 +10,9 @@ Figures, each of one run on this machine with both sides alternating:
   one short file. The network runs its best of two ways: one caller with TensorFlow's own
   threads, or a caller a processor.
 - vs_pocketsphinx_allphone: against pocketsphinx's phone loop on one processor, times processors.
-- scaling_2_over_1: --nj 2 over --nj 1, one thread each, in the time that more files add; and
-  scaling_of_bare_networks: what two processes with the network alone gain over one.
+- scaling_2_over_1: --nj 2 over --nj 1, one thread each, in the time that four fifths of all files
+  of the corpus add; scaling_of_bare_networks: what two processes with the network alone gain over
+  one, on a fifth; processor_s_of_two_over_one: what two workers use more, time apart.
 - rss_growth: peak memory for ten times the audio over peak memory: many files, and one long
   file; peak_gib of the long one.
 - startup_s: from the command to the end of a one-second file, and what it is spent on.
@@ -179,23 +180,39 @@ def speed(command: Command, files: list[Path], root: Path, model: str) -> dict:
     }
 
 
+def processor_s() -> float:
+    """Processor seconds of all processes that this one has waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def scaling(command: Command, files: list[Path], root: Path, model: str) -> dict:
     """Two workers over one, a thread each: the time that four fifths of the files add.
 
     Beside it what two processes that know nothing of each other gain over one.
     """
-    some, every = listed(files[: len(files) // 5], root), listed(files, root)
+    some, every = listed(files[::5], root), listed(files, root)
     added: dict[str, list[float]] = {"1": [], "2": []}
+    used: dict[str, list[float]] = {"1": [], "2": []}
     for _ in range(REPEATS):
         for nj, times in added.items():
             words = ["--nj", nj, "--threads", "1"]
+            began = processor_s()
             start, _ = command([some], *words)
+            middle = processor_s()
             times.append(command([every], *words)[0] - start)
+            used[nj].append(processor_s() - middle - (middle - began))
     one, two = (statistics.median(added[nj]) for nj in ("1", "2"))
-    alone, beside = (bare_networks(model, every, 1, count) for count in (1, 2))
+    one_used, two_used = (statistics.median(used[nj]) for nj in ("1", "2"))
+    bare: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(REPEATS):
+        for count, times in bare.items():
+            times.append(bare_networks(model, some, 1, count))
+    alone, beside = (statistics.median(bare[count]) for count in (1, 2))
     return {
         "scaling_2_over_1": round(one / two, 3),
         "scaling_of_bare_networks": round(2 * alone / beside, 3),
+        "processor_s_of_two_over_one": round(two_used / one_used, 3),
     }
 
 
@@ -299,7 +316,9 @@ def main() -> None:
     parser.add_argument("--arpa")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--hour", type=float, default=1.0, help="audio of speed parts")
+    parser.add_argument(
+        "--hour", type=float, default=1.0, help="audio of speed and memory"
+    )
     parser.add_argument("--long-hours", type=float, default=10.0)
     given = parser.parse_args()
     every = sorted(given.corpus.rglob("*.flac"))
@@ -310,7 +329,7 @@ def main() -> None:
     command = Command(options, root)
     runs: dict[str, Callable[[], dict]] = {
         "speed": lambda: speed(command, files, root, given.model),
-        "scaling": lambda: scaling(command, files, root, given.model),
+        "scaling": lambda: scaling(command, every, root, given.model),
         "memory": lambda: memory(command, files, root, given.long_hours),
         "startup": lambda: startup(command, files, root, given.model),
     }
