@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,8 +61,11 @@ def name_speakers() -> Iterator[tuple[str, int, str]]:
         yield from (("TRAIN", number, next(invented)) for _ in range(count))
 
 
-def make_tree(root: Path, *, lower: bool, suffix: str, kind: str) -> Path:
-    """Makes the tree of links to one recording; `kind` is `NIST` or `WAV`."""
+def make_tree(root: Path, *, lower: bool, suffixes: list[str], kind: str) -> Path:
+    """Makes the tree of links to one recording; `kind` is `NIST` or `WAV`.
+
+    The suffixes of audio take turns.
+    """
 
     def cased(name: str) -> str:
         return name.lower() if lower else name.upper()
@@ -76,7 +80,7 @@ def make_tree(root: Path, *, lower: bool, suffix: str, kind: str) -> Path:
             root / cased("TIMIT") / cased(part) / cased(f"DR{number}") / cased(speaker)
         )
         folder.mkdir(parents=True)
-        for sentence in SENTENCES:
+        for sentence, suffix in zip(SENTENCES, itertools.cycle(suffixes), strict=False):
             os.link(models / "audio", folder / (cased(sentence) + suffix))
             for extension in CONTENT:
                 os.link(models / extension, folder / cased(f"{sentence}.{extension}"))
@@ -87,7 +91,7 @@ def make_tree(root: Path, *, lower: bool, suffix: str, kind: str) -> Path:
 def sphere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As on the LDC's disc: upper case, SPHERE in `.WAV`."""
     return make_tree(
-        tmp_path_factory.mktemp("disc"), lower=False, suffix=".WAV", kind="NIST"
+        tmp_path_factory.mktemp("disc"), lower=False, suffixes=[".WAV"], kind="NIST"
     )
 
 
@@ -100,13 +104,17 @@ def data(sphere: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def damaged(sphere: Path, tmp_path: Path) -> Path:
-    """A copy of the tree, of links, that a test may damage."""
-    for folder, _, files in os.walk(sphere):
-        place = tmp_path / "TIMIT" / os.path.relpath(folder, sphere)
-        place.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            os.link(os.path.join(folder, file), place / file)
-    return tmp_path / "TIMIT"
+    """The tree, as links; a test may damage the copy of `TEST/DR1` in it."""
+    tree = tmp_path / "TIMIT"
+    (tree / "TEST").mkdir(parents=True)
+    (tree / "TRAIN").symlink_to(sphere / "TRAIN")
+    for dialect in (sphere / "TEST").iterdir():
+        if dialect.name != "DR1":
+            (tree / "TEST" / dialect.name).symlink_to(dialect)
+    shutil.copytree(
+        sphere / "TEST" / "DR1", tree / "TEST" / "DR1", copy_function=os.link
+    )
+    return tree
 
 
 def test_the_lists_have_their_sizes() -> None:
@@ -161,12 +169,12 @@ def test_the_complete_test_is_an_option(sphere: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lower", "suffix"), [(True, ".wav"), (False, ".WAV.wav"), (False, ".riff")]
+    ("lower", "suffixes"), [(True, [".wav"]), (False, [".WAV.wav", ".riff"])]
 )
 def test_other_trees_are_the_same_corpus(
-    data: Path, tmp_path: Path, lower: bool, suffix: str
+    data: Path, tmp_path: Path, lower: bool, suffixes: list[str]
 ) -> None:
-    tree = make_tree(tmp_path / "other", lower=lower, suffix=suffix, kind="WAV")
+    tree = make_tree(tmp_path / "other", lower=lower, suffixes=suffixes, kind="WAV")
     prepare_timit(tree.parent, tmp_path / "data", complete_test=False)
     for name in ("text", "utt2spk", "phones.ctm", "utt2dur", "words", "spk2dialect"):
         made = (tmp_path / "data" / "train" / name).read_text()
