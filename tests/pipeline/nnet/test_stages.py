@@ -1,5 +1,6 @@
 """The stages from labels to error rates, on the small task; and what they refuse."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -13,7 +14,7 @@ from pipeline.__main__ import main
 from pipeline.align import spread
 
 FLAT = {
-    "iterations": 3,
+    "iterations": 2,
     "train": {
         "frontend": {"cmvn": "speaker", "splice_left": 1, "splice_right": 1},
         "network": {"layers": [{"type": "dense", "cells": 32, "activation": "relu"}]},
@@ -44,9 +45,25 @@ def train(here: Path, values: dict, out: str, *options: str) -> int:
 ALIGNMENTS = ("--alignments", "exp/ali_train", "--dev-alignments", "exp/ali_dev")
 
 
+def check_model_dir() -> None:
+    """Holds that exp/x has what the design says."""
+    for name in (
+        "config.yaml", "final.keras", "phones.txt", "priors.txt", "history.csv",
+        "environment.txt", "log", "checkpoints",
+    ):  # fmt: skip
+        assert Path("exp/x", name).exists(), name
+    assert (
+        yaml.safe_load(Path("exp/x/config.yaml").read_text())["training"]["epochs"] == 6
+    )
+    assert json.loads(Path("exp/x/.stamps/train.json").read_text())["stage"] == "train"
+
+
 def test_from_labels_to_error_rates(here, small, capsys):
     values = {**small, "training": {"epochs": 6}}
     assert train(here, values, "exp/x", *ALIGNMENTS) == 0
+    check_model_dir()
+    rows = list(csv.DictReader(Path("exp/x/history.csv").read_text().splitlines()))
+    assert float(rows[-1]["val_loss"]) < float(rows[0]["val_loss"])
     assert main("lm data/train data/lang/lm.arpa --lang data/lang".split()) == 0
     words = "decode exp/x data/train exp/x/decode_train --lang data/lang --tune"
     assert main(words.split()) == 0
@@ -82,8 +99,16 @@ def test_a_flat_start_finds_the_labels(here):
 
 
 def test_a_ctc_model_aligns(here, small):
-    values = {**small, "objective": {"type": "ctc"}, "training": {"epochs": 25}}
+    values = {
+        **small,
+        "objective": {"type": "ctc"},
+        "optimizer": {"learning_rate": 0.05},
+        "training": {"epochs": 14, "select": "per"},
+    }
     assert train(here, values, "exp/ctc") == 0
+    rows = list(csv.DictReader(Path("exp/ctc/history.csv").read_text().splitlines()))
+    assert min(float(row["dev_per"]) for row in rows) < 10  # guesses have over 70
+    assert float(rows[-1]["val_loss"]) < float(rows[0]["val_loss"])
     assert (
         main("align data/train exp/by_ctc --lang data/lang --model exp/ctc".split())
         == 0
@@ -161,17 +186,3 @@ def test_decode_refuses_other_features(here, capsys):
     said = capsys.readouterr().err
     assert "preset is 'kaldi' but exp/x/final.keras was trained with 'librosa'" in said
     assert not Path("exp/x/decode_dev/hyp").exists()
-
-
-def test_the_model_dir_holds_what_the_design_says(here):
-    values = {**FLAT["train"], "training": {"epochs": 1}}
-    assert train(here, values, "exp/x", *ALIGNMENTS) == 0
-    for name in (
-        "config.yaml", "final.keras", "phones.txt", "priors.txt", "history.csv",
-        "environment.txt", "log", "checkpoints",
-    ):  # fmt: skip
-        assert Path("exp/x", name).exists(), name
-    assert (
-        yaml.safe_load(Path("exp/x/config.yaml").read_text())["training"]["epochs"] == 1
-    )
-    assert json.loads(Path("exp/x/.stamps/train.json").read_text())["stage"] == "train"

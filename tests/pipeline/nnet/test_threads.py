@@ -61,7 +61,8 @@ def test_a_program_that_runs_tensorflow_already_goes_on(calls, monkeypatch):
 
 
 CALLERS = """
-import sys
+import gc
+gc.disable()  # a quicker import of TensorFlow
 import tensorflow as tf
 from pipeline.nnet.threads import one_thread_an_operation, shards_for
 many = shards_for(64, 1 << 20)
