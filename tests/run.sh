@@ -21,4 +21,5 @@ check "imports" isort --check-only --quiet features pipeline tests
 check "lint" flake8 features pipeline tests
 check "types" mypy
 check "shell" shellcheck -x -P SCRIPTDIR "${scripts[@]}"
-check "tests" python -m pytest -q -n 2 --dist loadfile "$@"
+# In the order that tests/conftest.py says: by the number of their tests slow files would come late.
+check "tests" python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder "$@"

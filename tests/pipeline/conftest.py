@@ -9,8 +9,10 @@ import pytest
 PHONES = ["sil", "a", "b", "c", "d"]
 
 
-def save_model(folder: Path, layer: dict, frontend: dict, **recipe) -> Path:
-    """Saves a network of two such layers over 12 mel filters, with random weights."""
+def save_model(
+    folder: Path, layer: dict, frontend: dict, *, layers: int = 1, **recipe
+) -> Path:
+    """Saves a network of such layers over 12 mel filters, with random weights."""
     import keras
 
     from features.frontend import FrontendOptions
@@ -35,7 +37,7 @@ def save_model(folder: Path, layer: dict, frontend: dict, **recipe) -> Path:
         count, values["log_priors"] = count + 1, []
     made = Recipe(phones=PHONES, features=features, frontend=options, **values)
     model = AcousticModel(
-        [vars(LayerOptions(**layer))] * 2,
+        [vars(LayerOptions(**layer))] * layers,
         options.output_dim(features.dim),
         count,
         recipe=made.to_values(),
@@ -88,6 +90,7 @@ def forward_model(tmp_path_factory) -> Path:
         tmp_path_factory.mktemp("forward_model"),
         layer,
         {"cmvn": "global", "deltas": 1, "splice_right": 1, "stack": 3, "skip": 2},
+        layers=2,
         states=2,
         label_delay=3,
         global_cmvn=stats.tolist(),

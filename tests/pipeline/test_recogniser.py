@@ -197,7 +197,10 @@ print([m for m in ("tensorflow", "keras", "librosa", "scipy.fft") if m in sys.mo
 
 def test_tensorflow_is_loaded_quietly(random_model, tmp_path):
     soundfile.write(tmp_path / "x.wav", speech(), 16000)
-    program = "import sys; from pipeline import Recogniser as R; R.load(sys.argv[1])(sys.argv[2])"
+    program = (
+        "import gc, sys; gc.disable(); from pipeline import Recogniser as R; "
+        "R.load(sys.argv[1])(sys.argv[2])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program, str(random_model), str(tmp_path / "x.wav")],
         capture_output=True,
