@@ -9,17 +9,18 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.batch.items import Item
 from pipeline.batch.journal import Outcome
+from pipeline.batch.phones import Phones, Row, join
 from pipeline.batch.windows import Window
 from pipeline.batch.words import Word
 
 
-@dataclass(frozen=True, slots=True)  # a recording of hours has some hundred thousand
-class Phone:
+class Phone(NamedTuple):
     """A phone id over network frames `start` to `end` (not included) of a recording."""
 
     phone: int
@@ -31,25 +32,6 @@ class Phone:
 # Start and end in seconds of what lies in a recording of so many frames and seconds.
 Spans = Callable[[Sequence[Phone | Word], int, float], list[tuple[float, float]]]
 Align = Callable[[Item, np.ndarray], Sequence[Word]]
-
-
-def join(windows: Sequence[Sequence[Phone]]) -> list[Phone]:
-    """The phones of a recording; one that a cut went through is one again.
-
-    Args:
-        windows: the phones of every window, in order.
-    """
-    joined: list[Phone] = []
-    for phones in windows:
-        for number, new in enumerate(phones):
-            old = joined[-1] if joined else None
-            if number == 0 and old and (old.phone, old.end) == (new.phone, new.start):
-                long, more = old.end - old.start, new.end - new.start
-                mean = (old.confidence * long + new.confidence * more) / (long + more)
-                joined[-1] = Phone(old.phone, old.start, new.end, mean)
-            else:
-                joined.append(new)
-    return joined
 
 
 def part_path(folder: Path, name: str) -> Path:
@@ -86,7 +68,7 @@ class _Open:
 
     state: tuple[int, int, int]
     frames: int
-    windows: dict[int, Sequence[Phone]]
+    windows: dict[int, np.ndarray]
     matrices: dict[int, np.ndarray]
     failed: bool = False
 
@@ -120,10 +102,15 @@ class Assembly:
         self,
         item: Item,
         window: Window,
-        phones: Sequence[Phone],
+        phones: np.ndarray,
         log_posteriors: np.ndarray,
     ) -> Outcome | None:
         """Takes a window's phones; the outcome when it was the last of its recording.
+
+        Args:
+            item, window: what was heard.
+            phones: [N] of `FOUND`.
+            log_posteriors: [T, S] of the frames that the window answers for.
 
         Raises:
             DataError: its words cannot be aligned.
@@ -156,11 +143,15 @@ class Assembly:
                 yield round(first, 4), round(last, 4)
 
         places = sorted(held.windows)
-        joined = join([held.windows[place] for place in places])
-        phones = [
-            (self._symbols[phone.phone], *span, round(phone.confidence, 3))
-            for phone, span in zip(joined, times(joined), strict=True)
-        ]
+
+        def rows() -> Iterator[Row]:
+            for part in join(held.windows[place] for place in places):
+                found = [Phone(*row) for row in part.tolist()]
+                for phone, (start, end) in zip(found, times(found), strict=True):
+                    sure = round(phone.confidence, 3)
+                    yield self._symbols[phone.phone], start, end, sure
+
+        phones = Phones(rows())
         words = None
         if self._align is not None:
             matrix = np.concatenate([held.matrices[place] for place in places])

@@ -1,6 +1,7 @@
 """What became of every item: a journal that survives any death, a manifest, a lock."""
 
 import fcntl
+import itertools
 import json
 import os
 import socket
@@ -13,6 +14,7 @@ from typing import IO, Any, Self
 from features.errors import DataError
 from features.files import atomic_file
 from pipeline.batch.items import Item
+from pipeline.batch.phones import BLOCK, Phones, Row
 
 WORK = ".work"  # beside the outputs: the journal, the lock and what is not finished
 
@@ -36,7 +38,7 @@ class Outcome:
     source: str
     state: tuple[int, ...] = (0, 0, 0)
     seconds: float = 0.0
-    phones: list[tuple[str, float, float, float]] = field(default_factory=list)
+    phones: Phones | list[Row] = field(default_factory=list)
     words: list[tuple[str, float, float]] | None = None
     reason: str = ""
     mend: str = ""
@@ -110,12 +112,21 @@ class FolderLock:
         self._file.close()
 
 
-class Journal:
-    """Outcomes in the order they came, one line each, added and never changed.
+def _lines(outcome: Outcome) -> Iterator[bytes]:
+    """The lines of an outcome in a journal; its own is the last."""
+    phones = iter(outcome.phones)
+    for _ in range(BLOCK, len(outcome.phones), BLOCK):
+        yield json.dumps(list(itertools.islice(phones, BLOCK))).encode("ascii") + b"\n"
+    record = {**vars(outcome), "phones": list(phones)}
+    yield json.dumps(record).encode("ascii") + b"\n"
 
-    A line cut short by a death is dropped at the next start; an item of which the file,
-    the tables or the settings changed is done again. Outcomes stay on disk: memory holds
-    their places.
+
+class Journal:
+    """Outcomes in the order they came, added and never changed.
+
+    Each is a line; of a recording of hours it follows lines of its phones. What a death cut
+    short is dropped at the next start; an item of which the file, the tables or the settings
+    changed is done again. Outcomes stay on disk: memory holds their places.
 
     Args:
         folder: the output folder.
@@ -137,13 +148,16 @@ class Journal:
         Raises:
             DataError: a line is damaged, which no death of ours does.
         """
-        whole = 0
+        whole = behind = 0
         with open(self._path, "rb") as file:
             for number, line in enumerate(file):
                 if not line.endswith(b"\n"):
                     break
+                behind += len(line)
                 try:
                     record = json.loads(line)
+                    if number and isinstance(record, list):
+                        continue  # phones of the outcome that follows
                     if number and self.differing:
                         self.older.add(record["id"])
                     elif number:
@@ -155,7 +169,7 @@ class Journal:
                         f"{self._path}:{number + 1}: damaged; remove the file, and all is "
                         "done again"
                     ) from None
-                whole += len(line)
+                whole = behind
         if whole == 0 or self.differing:
             return False
         os.truncate(self._path, whole)
@@ -212,7 +226,7 @@ class Journal:
         """Adds an outcome; a kill -9 right after it does not lose it."""
         file = self._file or self._begin()
         place = file.seek(0, os.SEEK_END)
-        file.write(json.dumps(vars(outcome)).encode("ascii") + b"\n")
+        file.writelines(_lines(outcome))
         file.flush()
         self._remember(outcome.id, place, not outcome.done)
 
@@ -234,9 +248,16 @@ class Journal:
 
     def _read(self, file: IO[bytes], name: str) -> Outcome:
         file.seek(self._places[name])
-        record = json.loads(file.readline())
-        record["state"] = tuple(record["state"])
-        return Outcome(**record)
+        record: dict[str, Any] = {}
+
+        def rows() -> Iterator[Row]:
+            while isinstance(found := json.loads(file.readline()), list):
+                yield from found
+            record.update(found)
+            yield from found["phones"]
+
+        phones = Phones(rows())
+        return Outcome(**{**record, "state": tuple(record["state"]), "phones": phones})
 
     def outcomes(self, items: list[Item]) -> Iterator[tuple[Item, Outcome]]:
         """What became of items, in their order; those pending are left out."""

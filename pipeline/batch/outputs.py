@@ -5,16 +5,16 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from features.errors import ConfigError
-from features.files import atomic_file, write_text
+from features.files import atomic_file
 from pipeline.batch.assembly import part_path
 from pipeline.batch.items import safe_id
 from pipeline.batch.journal import Outcome
-from pipeline.datadir.times import PhoneInterval, ctm_lines, write_textgrid
+from pipeline.datadir.times import PhoneInterval, ctm_lines, textgrid_lines
 
 Format = Literal["text", "ctm", "jsonl", "textgrid"]
 Layout = Literal["stream", "files"]
@@ -25,44 +25,57 @@ _LONGEST = (
 _COPIED = 1 << 20  # bytes of posteriors moved at once
 
 
-def intervals(outcome: Outcome) -> list[PhoneInterval]:
+def intervals(outcome: Outcome) -> Iterator[PhoneInterval]:
     """The phones of an outcome as time marks."""
-    return [PhoneInterval(*phone) for phone in outcome.phones]
+    return (PhoneInterval(*phone) for phone in outcome.phones)
 
 
-def _text(outcome: Outcome) -> str:
-    return " ".join([outcome.id, *(phone[0] for phone in outcome.phones)]) + "\n"
+# A result is written as it is made: a recording of hours has much of it.
+def _text(outcome: Outcome) -> Iterator[str]:
+    yield outcome.id
+    for phone, *_ in outcome.phones:
+        yield f" {phone}"
+    yield "\n"
 
 
-def _ctm(outcome: Outcome) -> str:
-    return "".join(ctm_lines(outcome.id, intervals(outcome)))
+def _ctm(outcome: Outcome) -> Iterator[str]:
+    return ctm_lines(outcome.id, intervals(outcome))
 
 
-def _words(outcome: Outcome) -> str:
-    marks = [PhoneInterval(*word) for word in outcome.words or ()]
-    return "".join(ctm_lines(outcome.id, marks))
+def _words(outcome: Outcome) -> Iterator[str]:
+    marks = (PhoneInterval(*word) for word in outcome.words or ())
+    return ctm_lines(outcome.id, marks)
 
 
-def _listed(kind: str, marks: Iterable[Sequence[Any]]) -> str:
-    """Phones or words as JSON; written mark by mark, for a recording of hours has many."""
+def _listed(kind: str, marks: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Phones or words as JSON."""
     names = (kind, "start", "end", "confidence")
-    lines = (json.dumps(dict(zip(names, mark, strict=False))) for mark in marks)
-    return f"[{', '.join(lines)}]"
+    before = f', "{kind}s": ['
+    for mark in marks:
+        yield before + json.dumps(dict(zip(names, mark, strict=False)))
+        before = ", "
+    yield "]" if before == ", " else f"{before}]"
 
 
-def _jsonl(outcome: Outcome) -> str:
+def _jsonl(outcome: Outcome) -> Iterator[str]:
     head = {"id": outcome.id, "source": outcome.source, "seconds": outcome.seconds}
-    fields = json.dumps(head)[:-1] + f', "phones": {_listed("phone", outcome.phones)}'
+    yield json.dumps(head)[:-1]
+    yield from _listed("phone", outcome.phones)
     if outcome.words is not None:
-        fields += f', "words": {_listed("word", outcome.words)}'
-    return fields + "}\n"
+        yield from _listed("word", outcome.words)
+    yield "}\n"
 
 
-_LINES: dict[str, Callable[[Outcome], str]] = {
+def _textgrid(outcome: Outcome) -> Iterator[str]:
+    return textgrid_lines(lambda: intervals(outcome), duration=outcome.seconds)
+
+
+_LINES: dict[str, Callable[[Outcome], Iterator[str]]] = {
     "text": _text,
     "ctm": _ctm,
     "jsonl": _jsonl,
     "words": _words,
+    "textgrid": _textgrid,
 }
 STREAMS = {
     "text": "hyp",
@@ -149,10 +162,8 @@ class Outputs:
         return self._folder.joinpath(form, *marked, f"{last}.{suffix}")
 
     def _write(self, form: str, outcome: Outcome, path: Path) -> None:
-        if form == "textgrid":
-            write_textgrid(path, intervals(outcome), duration=outcome.seconds)
-        else:
-            write_text(path, _LINES[form](outcome))
+        with contextlib.ExitStack() as stack:
+            _begin_lines(stack, path).writelines(_LINES[form](outcome))
 
     def take(self, outcome: Outcome) -> None:
         """Writes the files of one recording; its others, of an older result, go."""
@@ -202,7 +213,7 @@ class Outputs:
                     faults.write(json.dumps(record) + "\n")
                     continue
                 for form, stream in streams.items():
-                    stream.write(_LINES[form](outcome))
+                    stream.writelines(_LINES[form](outcome))
                 for form in self._files:
                     path = self._path(form, outcome.id)
                     if not path.exists():

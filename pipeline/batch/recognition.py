@@ -17,7 +17,7 @@ from features.errors import DataError, KeraldiError
 from features.files import placed
 from features.frontend import FrontendOptions
 from features.normalize import CmvnStats
-from pipeline.batch.assembly import Assembly, Phone
+from pipeline.batch.assembly import Assembly
 from pipeline.batch.exported import (
     ExportedNetwork,
     WaveformListener,
@@ -25,6 +25,7 @@ from pipeline.batch.exported import (
 )
 from pipeline.batch.items import Item
 from pipeline.batch.journal import Outcome
+from pipeline.batch.phones import FOUND
 from pipeline.batch.reading import Fault, Reading
 from pipeline.batch.turns import Turns
 from pipeline.batch.windows import Listener, Window
@@ -186,20 +187,17 @@ class Recognition:
             message = f"{item.source}: {kind}: {error}; please report this file"
             yield Fault(item, message)
 
-    def _search(self, item: Item, window: Window, matrix: np.ndarray) -> list[Phone]:
-        """The phones of a window, at the recording's frames."""
+    def _search(self, item: Item, window: Window, matrix: np.ndarray) -> np.ndarray:
+        """The phones of a window, [N] of `FOUND`, at the recording's frames."""
         self._decoder.outputs.check(item.id, matrix)
         tokens = self._decoder.decode(matrix, self._settings)
         confidences = self._decoder.confidences(tokens, matrix)
-        return [
-            Phone(
-                token.phone,
-                window.first + token.start,
-                window.first + token.end,
-                confidence,
-            )
+        first = window.first
+        rows = (
+            (token.phone, first + token.start, first + token.end, confidence)
             for token, confidence in zip(tokens, confidences, strict=True)
-        ]
+        )
+        return np.fromiter(rows, FOUND, count=len(tokens))
 
     def _recognise(
         self, assembly: Assembly, readings: Sequence[Reading]

@@ -149,8 +149,10 @@ class Listener:
         for frames in self._pieces(item, counted):
             new = CmvnStats.from_frames(frames)
             stats = new if stats is None else stats + new
+            # Of network frames alone: of hours those of all frames would be large.
+            heard = self._energies(frames[-total % skip :: skip])
+            energies.append(heard.astype(np.float32))
             total += len(frames)
-            energies.append(self._energies(frames).astype(np.float32))
             if total <= fits:
                 held.append(frames)
         chosen = self._chosen_stats(stats, speaker) if stats is not None else None
@@ -161,9 +163,9 @@ class Listener:
             return
         held.clear()
         width = self._network_frames(PAUSE_S)
-        pauses = smoothed(np.concatenate(energies)[::skip], width)
+        pauses = smoothed(np.concatenate(energies), width)
         cuts = cut_at_pauses(pauses, longest=self.longest)
-        del energies, pauses  # of hours they are large, and the windows take long
+        del energies, pauses  # the windows take long
         yield from self._cut(self._pieces(item, [0]), cuts, chosen, seconds)
 
     def _cut(

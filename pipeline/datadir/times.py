@@ -1,7 +1,7 @@
 """Time marks: TIMIT's .PHN, Praat's TextGrid, CTM; and one label a frame from them."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -193,41 +193,47 @@ def _parse_tiers(
     return tiers
 
 
-def write_textgrid(
-    path: str | Path, intervals: Sequence[PhoneInterval], *, duration: float
-) -> None:
-    """Writes one interval tier `phones` in Praat's long form, gaps as empty intervals."""
-    rows: list[tuple[float, float, str]] = []
+def _tiled(
+    intervals: Iterable[PhoneInterval], duration: float
+) -> Iterator[tuple[float, float, str]]:
+    """Start, end and label of intervals and of the gaps between them, which have none."""
     now = 0.0
     for mark in intervals:
         if mark.start > now:
-            rows.append((now, mark.start, ""))
-        rows.append((max(now, mark.start), mark.end, mark.phone))
+            yield now, mark.start, ""
+        yield max(now, mark.start), mark.end, mark.phone
         now = mark.end
     if now < duration:
-        rows.append((now, duration, ""))
-    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0"]
-    lines += [
-        f"xmax = {duration:.4f}",
-        "tiers? <exists>",
-        "size = 1",
-        "item []:",
-        "    item [1]:",
-    ]
-    lines += [
-        '        class = "IntervalTier"',
-        '        name = "phones"',
-        "        xmin = 0",
-    ]
-    lines += [
-        f"        xmax = {duration:.4f}",
-        f"        intervals: size = {len(rows)}",
-    ]
-    for number, (start, end, label) in enumerate(rows, start=1):
+        yield now, duration, ""
+
+
+def textgrid_lines(
+    intervals: Callable[[], Iterable[PhoneInterval]], *, duration: float
+) -> Iterator[str]:
+    """One interval tier `phones` in Praat's long form, gaps as empty intervals.
+
+    Args:
+        intervals: gives the phones, as often as it is asked: how many they are comes first.
+        duration: of the utterance in seconds.
+    """
+    rows = sum(1 for _ in _tiled(intervals(), duration))
+    yield 'File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0\n'
+    yield f"xmax = {duration:.4f}\ntiers? <exists>\nsize = 1\nitem []:\n"
+    yield '    item [1]:\n        class = "IntervalTier"\n        name = "phones"\n'
+    yield f"        xmin = 0\n        xmax = {duration:.4f}\n"
+    yield f"        intervals: size = {rows}\n"
+    for number, row in enumerate(_tiled(intervals(), duration), start=1):
+        start, end, label = row
         quoted = label.replace('"', '""')
-        lines += [f"        intervals [{number}]:", f"            xmin = {start:.4f}"]
-        lines += [f"            xmax = {end:.4f}", f'            text = "{quoted}"']
-    write_text(path, "\n".join(lines) + "\n")
+        yield f"        intervals [{number}]:\n            xmin = {start:.4f}\n"
+        yield f'            xmax = {end:.4f}\n            text = "{quoted}"\n'
+
+
+def write_textgrid(
+    path: str | Path, intervals: Sequence[PhoneInterval], *, duration: float
+) -> None:
+    """Writes a TextGrid as `textgrid_lines` makes it."""
+    write_text(path, "".join(textgrid_lines(lambda: intervals, duration=duration)))
 
 
 def frame_labels(
