@@ -426,11 +426,14 @@ def test_a_cell_in_keras_loop_refuses_dropout_that_would_change(option):
         layer(inputs("float32"), training=True)
 
 
-# By the graphs of rnn-norm, lstmp-all and gru-norm, which have these options and more.
+# By the graphs of rnn-norm, lstmp-all, gru-projected and gru-norm, which have these options
+# and more. XLA compiles the plain ones in test_conventions.
 COVERED = {
     "rnn-tanh",
     "rnn-sigmoid",
     "rnn-relu",
+    "lstmp",
+    "gru",
     "gru-after",
     "lstm-peepholes",
     "lstm-clipped",
