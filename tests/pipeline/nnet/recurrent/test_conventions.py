@@ -103,7 +103,7 @@ def test_regularizers_and_constraints_hold(cell):
         for weight in some
     )
     assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=False)  # XLA takes longer to compile it
     model.fit(X, np.ones((ROWS, layer.cell.output_size)), verbose=0)
     for weight in sum(weights.values(), []):
         norms = np.sqrt(np.square(weight.numpy()).sum(axis=0))
