@@ -1,27 +1,23 @@
 """Audio of any kind: opened, checked, mixed to mono, resampled."""
 
 import contextlib
-import io
 import math
 import os
 import stat
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 
+from features.commands import run_pipe
 from features.errors import AudioError
 from features.headers import check_whole
 
 _LOUDEST_FLOAT = 4.0  # a lossy codec may pass 1; unscaled 16-bit samples pass this
 OVERSHOOT = 0.1  # seconds that a segment may end past its recording: times are rounded
-MOST_PIPED = 4 << 30  # bytes that a command may print
-_PIPED_AT_ONCE = 1 << 20
 LOWEST_HZ = 1000  # no speech is sampled as slowly
 
 
@@ -216,39 +212,6 @@ def part_of(
     samples = mixed(channels, name)
     check_heard(samples, name)
     return samples
-
-
-def run_pipe(command: str) -> io.BytesIO:
-    """Runs a `wav.scp` command with the shell and takes what it prints.
-
-    Raises:
-        AudioError: it fails, and what it said is part of the message; or it prints no end.
-    """
-    sound = io.BytesIO()
-    with (
-        tempfile.TemporaryFile() as complaints,
-        subprocess.Popen(
-            command, shell=True, stdout=subprocess.PIPE, stderr=complaints
-        ) as process,
-    ):
-        printed = cast(IO[bytes], process.stdout)
-        while block := printed.read(_PIPED_AT_ONCE):
-            sound.write(block)
-            if sound.tell() > MOST_PIPED:
-                process.kill()
-                raise AudioError(
-                    f"command {command!r}: prints more than {MOST_PIPED >> 20} MiB; write "
-                    "its sound into a file"
-                )
-        if status := process.wait():
-            complaints.seek(0)
-            said = complaints.read().decode(errors="replace").strip().splitlines()[-1:]
-            raise AudioError(
-                f"command {command!r}: exit status {status}: "
-                f"{said[0] if said else 'no message'}; mend it"
-            )
-    sound.seek(0)
-    return sound
 
 
 def read_audio(

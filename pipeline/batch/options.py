@@ -43,7 +43,8 @@ class RecognitionOptions:
             see the same files under the same names.
         threads: batches under way at once in a process; 0 shares out this machine's
             processors, and means 1 with a scheduler.
-        allow_pipes: whether commands in wav.scp may be run.
+        allow_pipes: whether commands in wav.scp may be run; one that prints nothing for five
+            minutes is ended.
         max_failures: stop when more recordings than that have failed.
         retry_failed: try again what failed before, though its file is as it was.
     """

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
+from features.commands import end_commands
 from pipeline.batch.items import Item
 from pipeline.batch.reading import POOLED_BYTES, Fault, Pool, Reading
 
@@ -14,6 +15,8 @@ R = TypeVar("R")
 _STOCK = (
     2  # batches for every thread that shall be ready, so that one can read meanwhile
 )
+
+_PATIENCE_S = 0.2  # between two looks whether a thread has ended
 
 
 class Turns(Generic[R]):
@@ -129,10 +132,10 @@ class Turns(Generic[R]):
             threading.Thread(target=self._run, args=(found,), daemon=True)
             for _ in range(self._threads)
         ]
+        left = len(threads)
         for thread in threads:
             thread.start()
         try:
-            left = len(threads)
             while left:
                 taken = found.get()
                 if taken is None:
@@ -146,4 +149,7 @@ class Turns(Generic[R]):
                 self._closed = True
                 self._changed.notify_all()
             for thread in threads:
+                while left and thread.is_alive():
+                    end_commands()  # a thread that waits for one would not end
+                    thread.join(_PATIENCE_S)
                 thread.join()

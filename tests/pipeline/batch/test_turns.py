@@ -5,6 +5,8 @@ import threading
 import numpy as np
 import pytest
 
+from features.commands import run_pipe
+from features.errors import AudioError
 from pipeline.batch.items import Item
 from pipeline.batch.reading import Fault, Reading, groups
 from pipeline.batch.turns import Turns
@@ -99,3 +101,21 @@ def test_batches_are_of_like_length_and_long_ones_are_half():
     assert sorted(n for batch in rows for n in batch) == sorted(lengths)
     assert all(len(batch) <= (ROWS // 2 if batch[-1] > 500 else ROWS) for batch in rows)
     assert all(batch == sorted(batch) for batch in rows)
+
+
+def test_a_silent_command_does_not_keep_an_interrupted_run(monkeypatch):
+    monkeypatch.setattr("features.commands.MOST_SILENT_S", 5.0)
+    said = []
+
+    def waits(item):
+        if item.id == "0":
+            try:
+                run_pipe("sleep 1000")
+            except AudioError as error:
+                said.append(str(error))
+        yield Fault(item, "broken")
+
+    turns = iter(make([Item("0", ""), Item("1", "")], threads=2, read=waits))
+    assert next(turns) == "1 broken"
+    turns.close()
+    assert said == ["command 'sleep 1000': exit status -9: no message; mend it"]
