@@ -100,8 +100,7 @@ def replace_folder(new: Path, final: Path) -> None:
         shutil.rmtree(retired)
 
 
-@cache  # once a process and folder: one that holds a file an utterance is not listed for each
-def _leftovers(folder: str) -> dict[str, list[Path]]:
+def _listed(folder: str) -> dict[str, list[Path]]:
     """What stands under temporary names in a folder, by final name, the latest first."""
     found: dict[str, list[Path]] = {}
     with suppress(OSError):
@@ -112,6 +111,10 @@ def _leftovers(folder: str) -> dict[str, list[Path]]:
             if match := _LEFTOVER.fullmatch(path.name):
                 found.setdefault(match[1] + (match[2] or ""), []).append(path)
     return found
+
+
+# Once a process and folder: one that holds a file an utterance is not listed for each.
+_leftovers = cache(_listed)
 
 
 def _sweep(path: Path, final: Path) -> None:
@@ -143,3 +146,15 @@ def recover(path: str | os.PathLike[str]) -> None:
     for leftover in _leftovers(str(final.parent.absolute())).pop(final.name, []):
         with suppress(OSError):
             _sweep(leftover, final)
+
+
+def recover_all(folder: str | os.PathLike[str]) -> None:
+    """As `recover`, for all files and folders in a folder.
+
+    Args:
+        folder: where to look; not below it.
+    """
+    for name, leftovers in _listed(os.fspath(folder)).items():
+        for leftover in leftovers:
+            with suppress(OSError):
+                _sweep(leftover, Path(folder) / name)

@@ -1,9 +1,8 @@
 """Windows back to recordings: phones joined at cuts, posteriors row by row."""
 
-import glob
+import contextlib
 import hashlib
 import os
-import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from features.temporaries import recover_all, temporary_file
 from pipeline.batch.items import Item
 from pipeline.batch.journal import Outcome
 from pipeline.batch.phones import Phones, Row, join
@@ -40,26 +40,47 @@ def part_path(folder: Path, name: str) -> Path:
     return folder / key[:2] / f"{key}.mat"
 
 
-def _unfinished(part: Path) -> Path:
-    return part.with_name(f"{part.name}.{socket.gethostname()}.{os.getpid()}")
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # another user's
-    return True
-
-
 def sweep_parts(folder: Path) -> None:
-    """Removes what dead processes of this machine, or this one, left unfinished."""
-    for path in folder.glob(f"*/*.mat.{glob.escape(socket.gethostname())}.*"):
-        process = int(path.suffix[1:])
-        if process == os.getpid() or not _alive(process):
-            path.unlink(missing_ok=True)
+    """Removes the posteriors that dead processes left unfinished."""
+    for place in folder.glob("*/"):
+        recover_all(place)
+
+
+class _Part:
+    """The posteriors of a recording as a Kaldi matrix, whose rows come in any order.
+
+    Args:
+        path: where they are once all rows are there.
+        rows, width: of the matrix.
+    """
+
+    def __init__(self, path: Path, rows: int, width: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._stack = contextlib.ExitStack()
+        self._temporary = self._stack.enter_context(temporary_file(path))
+        head = b"\0BFM " + struct.pack("<bibi", 4, rows, 4, width)
+        self._temporary.write_bytes(head)
+        self._first = len(head)
+
+    def write(self, matrix: np.ndarray, *, first: int) -> None:
+        """Writes rows [T, width] from `first` on."""
+        with (
+            contextlib.suppress(FileNotFoundError),  # another thread gave it up
+            open(self._temporary, "r+b") as file,
+        ):
+            file.seek(self._first + first * matrix.shape[1] * 4)
+            file.write(np.ascontiguousarray(matrix, "<f4").tobytes())
+
+    def finish(self) -> None:
+        """Gives the file its name."""
+        os.replace(self._temporary, self._path)
+        self._stack.close()
+
+    def give_up(self) -> None:
+        """Removes what is there."""
+        self._temporary.unlink(missing_ok=True)
+        self._stack.close()
 
 
 @dataclass
@@ -70,7 +91,7 @@ class _Open:
     frames: int
     windows: dict[int, np.ndarray]
     matrices: dict[int, np.ndarray]
-    failed: bool = False
+    part: _Part | None
 
 
 class Assembly:
@@ -115,23 +136,30 @@ class Assembly:
         Raises:
             DataError: its words cannot be aligned.
         """
-        if self._folder is not None:
-            self._store(item, window, log_posteriors)
         with self._lock:
             if item.id in self._failed:
                 return None
-            held = self._open.setdefault(item.id, _Open(item.state(), 0, {}, {}))
+            new = _Open(item.state(), 0, {}, {}, None)
+            held = self._open.setdefault(item.id, new)
+            if self._folder is not None and held.part is None:
+                path = part_path(self._folder, item.id)
+                held.part = _Part(path, window.total, log_posteriors.shape[1])
+        if held.part is not None:
+            held.part.write(log_posteriors, first=window.first)
+        with self._lock:
+            if item.id in self._failed:
+                return None
             held.windows[window.first] = phones
             held.frames += window.count
             if self._align is not None:
                 held.matrices[window.first] = log_posteriors
             if held.frames < window.total:
                 return None
-            del self._open[item.id]
         outcome = self._outcome(item, window, held)
-        if self._folder is not None:
-            part = part_path(self._folder, item.id)
-            os.replace(_unfinished(part), part)
+        with self._lock:
+            del self._open[item.id]
+        if held.part is not None:
+            held.part.finish()
         return outcome
 
     def _outcome(self, item: Item, window: Window, held: _Open) -> Outcome:
@@ -173,21 +201,18 @@ class Assembly:
     def fail(self, item: Item, message: str) -> Outcome | None:
         """Gives up a recording; None when it was given up before."""
         with self._lock:
-            self._open.pop(item.id, None)
+            held = self._open.pop(item.id, None)
             if item.id in self._failed:
                 return None
             self._failed.add(item.id)
-        if self._folder is not None:
-            _unfinished(part_path(self._folder, item.id)).unlink(missing_ok=True)
+        if held is not None and held.part is not None:
+            held.part.give_up()
         return Outcome.failure(item, message)
 
-    def _store(self, item: Item, window: Window, matrix: np.ndarray) -> None:
-        """Writes a window's rows at their place in a Kaldi matrix."""
-        part = _unfinished(part_path(self._folder or Path(), item.id))
-        part.parent.mkdir(parents=True, exist_ok=True)
-        width = matrix.shape[1]
-        head = b"\0BFM " + struct.pack("<bibi", 4, window.total, 4, width)
-        with open(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
-            file.write(head)
-            file.seek(window.first * width * 4, os.SEEK_CUR)
-            file.write(np.ascontiguousarray(matrix, "<f4").tobytes())
+    def close(self) -> None:
+        """Gives up what is not complete: nobody goes on with it."""
+        with self._lock:
+            left = [held.part for held in self._open.values()]
+            self._open.clear()
+        for part in filter(None, left):
+            part.give_up()

@@ -1,5 +1,6 @@
 """Recordings to phones: read ahead, through the network in batches, searched, put together."""
 
+import contextlib
 import functools
 import json
 import tempfile
@@ -228,7 +229,7 @@ class Recognition:
         place = None if self._plan.posteriors is None else Path(self._plan.posteriors)
         assembly = Assembly(symbols, self._clock.spans, place, self._align)
         # Sums of BLAS depend on its threads; the cores are busy anyway.
-        with threadpool_limits(limits=1):
+        with contextlib.closing(assembly), threadpool_limits(limits=1):
             yield from Turns(
                 items,
                 read=self._read,

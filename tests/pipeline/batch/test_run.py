@@ -2,23 +2,27 @@
 
 import dataclasses
 import json
-import os
 import re
-import socket
+import signal
 import subprocess
 import sys
 
+import kaldiio
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import ConfigError, DataError
-from pipeline.batch.assembly import sweep_parts
+from pipeline.batch.assembly import Assembly, part_path, sweep_parts
 from pipeline.batch.items import Item
 from pipeline.batch.journal import FolderLock, Outcome
 from pipeline.batch.outputs import Outputs
+from pipeline.batch.phones import FOUND
 from pipeline.batch.run import Order, Run
+from pipeline.batch.windows import Window
 from pipeline.datadir.times import read_ctm, read_textgrid
+from pipeline.decoding.outputs import Clock
 
 
 class Killed(BaseException):
@@ -382,16 +386,46 @@ def test_the_lock_error_names_the_folder(tmp_path, monkeypatch):
         FolderLock(tmp_path)
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from features.temporaries import temporary_file
+with temporary_file(Path(sys.argv[1])):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def test_unfinished_posteriors_of_dead_processes_are_swept(tmp_path):
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    folder = tmp_path / "ab"
-    folder.mkdir()
-    here = socket.gethostname()
-    living = f"x.mat.{here}.{os.getppid()}"
-    kept = {"x.mat", living, f"x.mat.elsewhere.{dead.pid}"}
-    swept = {f"x.mat.{here}.{dead.pid}", f"x.mat.{here}.{os.getpid()}"}
-    for name in kept | swept:
-        (folder / name).touch()
+    item = Item("x", str(tmp_path))
+    part = part_path(tmp_path, item.id)
+    part.parent.mkdir()
+    other = part.with_name("y.mat")
+    command = [sys.executable, "-c", KILLED, str(other)]
+    assert subprocess.run(command).returncode == -signal.SIGKILL
+    clock = Clock(0.01, 0.025, 1)
+    assembly = Assembly(["a"], clock.spans, tmp_path)
+    matrix = np.arange(8, dtype=np.float32).reshape(4, 2)
+    first, second = (Window(matrix, n, 2, 0, 4, 0.04) for n in (0, 2))
+    phones = [np.array([(0, n, n + 2, 0.5)], FOUND) for n in (0, 2)]
+    assert assembly.add(item, second, phones[1], matrix[2:]) is None
+    assert len(list(part.parent.iterdir())) == 2
     sweep_parts(tmp_path)
-    assert {path.name for path in folder.iterdir()} == kept
+    assert len(list(part.parent.iterdir())) == 1
+    outcome = assembly.add(item, first, phones[0], matrix[:2])
+    assert list(outcome.phones) == [("a", 0.0, 0.04, 0.5)]
+    assert list(part.parent.iterdir()) == [part]
+    np.testing.assert_array_equal(kaldiio.load_mat(str(part)), matrix)
+
+
+@pytest.mark.parametrize("end", ["fail", "close"])
+def test_nothing_stays_of_posteriors_that_are_given_up(tmp_path, end):
+    item = Item("x", str(tmp_path))
+    assembly = Assembly(["a"], Clock(0.01, 0.025, 1).spans, tmp_path)
+    matrix = np.zeros((2, 1), np.float32)
+    window = Window(matrix, 0, 2, 0, 4, 0.04)
+    assert assembly.add(item, window, np.zeros(0, FOUND), matrix) is None
+    assert len(list(part_path(tmp_path, item.id).parent.iterdir())) == 1
+    if end == "fail":
+        assert assembly.fail(item, "broken; mend it").reason == "broken"
+    assembly.close()
+    assert list(part_path(tmp_path, item.id).parent.iterdir()) == []
