@@ -3,12 +3,10 @@
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
-from cyclopts import App, CycloptsError, Parameter
-
-from pipeline.stage import guarded
-from pipeline.startup import start_quickly
+if TYPE_CHECKING:  # what takes time to load is loaded where an interrupt is met
+    from cyclopts import App
 
 # name of the command, where its function is, what it does
 STAGES = (
@@ -112,14 +110,18 @@ DATA = (
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("keraldi")
     except PackageNotFoundError:
         return "not installed"
 
 
-def build_app() -> App:
+def build_app() -> "App":
     """Builds the command line; stages are named here and imported when chosen."""
+    from cyclopts import App, Parameter
+
     app = App(
         name="keraldi",
         help="Phoneme recognisers from recurrent networks, a stage at a time.",
@@ -152,16 +154,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `keraldi`; those of the process when None.
 
     Returns:
-        The exit status: 0 when all that was asked for is there, 2 after a mistake of the user's.
+        The exit status: 0 when all that was asked for is there, 2 after a mistake of the user's,
+        130 when interrupted.
     """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = _run(words, quickly=arguments is None)
+    except KeyboardInterrupt:  # before anything is guarded
+        print("keraldi: interrupted", file=sys.stderr)
+        status = 130
+    # An interrupt that leaves `exec` of a text, by which dataclasses are made, is noted inside
+    # of Python, which ends as killed by it though it was met. The next text takes the note away.
+    exec("")
+    return status
+
+
+def _run(words: list[str], *, quickly: bool) -> int:
+    """Runs one stage; `quickly` where the process is ours to change."""
+    from pipeline.stage import guarded
+    from pipeline.startup import start_quickly
+
     # TensorFlow's own lines (no CUDA here, such instructions there) would bury ours; what goes
     # wrong comes as an exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if arguments is None:  # else a program calls, whose process is not ours to change
+    if quickly:
         start_quickly()
-    words = list(sys.argv[1:] if arguments is None else arguments)
 
     def stage() -> object:
+        from cyclopts import CycloptsError
+
         try:
             command, bound, _ = build_app().parse_args(
                 _dashes_last(words), exit_on_error=False, print_error=True

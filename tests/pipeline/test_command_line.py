@@ -189,3 +189,54 @@ def test_an_interrupt_while_a_stage_is_loaded_is_one_line(monkeypatch, capsys):
     assert main(["transcribe", "x"]) == 130
     said = "keraldi transcribe: interrupted; the same command goes on from here\n"
     assert capsys.readouterr().err == said
+
+
+INTERRUPTED_AT_ONCE = """
+import signal, sys
+
+module = sys.argv.pop()
+
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == module:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it behind an &
+from pipeline.__main__ import main
+sys.argv.append("--help")
+sys.exit(main())
+"""
+
+
+# TensorFlow's and others' modules make classes of texts while a stage is loaded.
+INTERRUPTED_IN_A_TEXT = """
+import sys
+import pipeline.__main__
+
+def interrupted():
+    exec("raise KeyboardInterrupt")
+
+pipeline.__main__.build_app = interrupted
+sys.exit(pipeline.__main__.main(["transcribe"]))
+"""
+
+
+def test_an_interrupt_in_a_text_that_is_run_is_no_death_by_signal(tmp_path):
+    (tmp_path / "program.py").write_text(INTERRUPTED_IN_A_TEXT)
+    # Python looks at what it noted behind `-m` only.
+    command = [sys.executable, "-m", "program"]
+    found = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.getcwd()}"}
+    ended = subprocess.run(command, capture_output=True, text=True, env=found)
+    assert ended.returncode == 130
+    assert ended.stderr.startswith("keraldi transcribe: interrupted; the same command")
+
+
+@pytest.mark.parametrize("module", ["pipeline.stage", "cyclopts"])
+def test_an_interrupt_before_anything_is_loaded_is_no_death_by_signal(module):
+    command = [sys.executable, "-c", INTERRUPTED_AT_ONCE, module]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 130
+    assert len(ended.stderr.splitlines()) == 1
+    assert ended.stderr.startswith("keraldi")
+    assert ": interrupted" in ended.stderr
