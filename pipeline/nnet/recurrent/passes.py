@@ -1,6 +1,6 @@
 """The passes over time: forward, forward with all kept that the gradient needs, and back."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import tensorflow as tf
 
@@ -60,6 +60,24 @@ class Stores(NamedTuple):
     states: Arrays
     made: Arrays
     saved: Arrays
+
+    def readable(self) -> Self:
+        """The same, for a graph too that goes back over what was run eagerly.
+
+        `tf.GradientTape.jacobian` makes one; arrays of eager execution are lists there.
+        """
+        if tf.executing_eagerly() or tf.is_symbolic_tensor(self.states[0].flow):
+            return self
+        return type(self)(*(tuple(map(_array_of, arrays)) for arrays in self))
+
+
+def _array_of(eager: tf.TensorArray) -> tf.TensorArray:
+    """An array of eager execution as one of the graph."""
+    frames = eager.stack()
+    array = tf.TensorArray(
+        frames.dtype, size=frames.shape[0], element_shape=frames.shape[1:]
+    )
+    return array.unstack(frames)
 
 
 def _over_frames(
@@ -172,7 +190,7 @@ def backward(
         d_outputs: gradient of the outputs, [T, N_0, B].
         d_last: gradients of the last states.
     """
-    cell, chunks = this.cell, this.chunks
+    cell, chunks, stores = this.cell, this.chunks, stores.readable()
     given = [w for w in this.weights[:2] if w is not None]
     sums = tuple(tf.zeros_like(w) for w in (*given, *this.weights.recurrent))
     turned = [tf.transpose(weight) for weight in this.weights.recurrent]
