@@ -21,7 +21,7 @@ from features.spectral import FeatureOptions, compute_features
 from pipeline.batch.crew import Crewing
 from pipeline.config import load, save
 from pipeline.datadir.datadir import DataDir, read_datadir
-from pipeline.datadir.operations import read_speeds
+from pipeline.datadir.further import read_speeds
 from pipeline.datadir.tables import write_table
 from pipeline.stage import Accounting, Stamp, note, progress
 

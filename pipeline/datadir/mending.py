@@ -7,7 +7,7 @@ from pathlib import Path
 from features.errors import DataError
 from features.files import write_text
 from pipeline.datadir.datadir import DataDir, read_datadir, restrict, write_datadir
-from pipeline.datadir.operations import BY_SPEAKER, BY_UTTERANCE, copy_further
+from pipeline.datadir.further import BY_SPEAKER, BY_UTTERANCE, copy_further
 from pipeline.datadir.rows import KEYS, ORDER_MARK
 from pipeline.datadir.tables import read_lines, read_table
 

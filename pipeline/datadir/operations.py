@@ -7,43 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import ConfigError, DataError, named
-from features.files import atomic_folder, write_text
+from features.files import atomic_folder
 from features.temporaries import recover
 from pipeline.datadir.datadir import DataDir, restrict, write_datadir
+from pipeline.datadir.further import (
+    BY_RECORDING,
+    BY_SPEAKER,
+    BY_UTTERANCE,
+    WHOLE,
+    copy_further,
+    read_speeds,
+    write_lines,
+)
 from pipeline.datadir.tables import read_lines, read_table, write_table
 
-# Further files, by what their lines begin with; a data dir may have them, and they travel.
-BY_UTTERANCE = (
-    *("words", "utt2speed", "phones.ctm"),
-    *("utt2lang", "utt2uniq", "utt2warp", "vad.scp"),
-)
-BY_SPEAKER = ("spk2age", "spk2dialect", "spk2warp")
-BY_RECORDING = ("reco2file_and_channel", "reco2dur")
-_WHOLE = ("features.yaml",)
 _FEATURES = frozenset({"feats", "utt2num_frames"})
-
-
-def _write_lines(lines: Iterable[str], target: Path) -> None:
-    """Writes lines sorted by what they begin with; what begins alike stays in its order."""
-    ordered = sorted(lines, key=lambda line: line.split()[0].encode())
-    write_text(target, "".join(f"{line}\n" for line in ordered))
-
-
-def copy_further(data: DataDir, source: Path, target: Path) -> None:
-    """Copies what the files beside the tables of `source` say of a data dir's content."""
-    wanted = {
-        BY_UTTERANCE: set(data.utterances),
-        BY_SPEAKER: set(data.spk2utt),
-        BY_RECORDING: set(data.wav),
-    }
-    for names, keys in wanted.items():
-        for name in names:
-            if (source / name).exists():
-                lines = [x for x in read_lines(source / name) if x.strip()]
-                kept = [line for line in lines if line.split()[0] in keys]
-                _write_lines(kept, target / name)
-
-
 _MARK = ".keraldi-data"  # stands in data dirs that were made here, and may be made anew
 
 
@@ -57,19 +35,6 @@ def _check_target(out: str | Path) -> None:
         )
 
 
-def read_speeds(path: str | Path) -> dict[str, float]:
-    """Reads `utt2speed`; DataError where a speed is no number."""
-    speeds = {}
-    for utt, value in read_table(path).items():
-        try:
-            speeds[utt] = float(value)
-        except ValueError:
-            raise DataError(
-                f"{path}: {utt!r}: expected a number, got {value!r}"
-            ) from None
-    return speeds
-
-
 def write_part(data: DataDir, utterances: set[str], out: str | Path) -> DataDir:
     """Writes the part of a data dir that some utterances make, further files included."""
     part = restrict(data, utterances)
@@ -80,7 +45,7 @@ def write_part(data: DataDir, utterances: set[str], out: str | Path) -> DataDir:
         (folder / _MARK).touch()
         write_datadir(part, folder)
         copy_further(part, data.path, folder)
-        for name in _WHOLE:
+        for name in WHOLE:
             if (data.path / name).exists():
                 shutil.copyfile(data.path / name, folder / name)
     return dataclasses.replace(part, path=Path(out))
@@ -247,7 +212,7 @@ def combine(sources: Sequence[DataDir], out: str | Path) -> tuple[DataDir, list[
     with atomic_folder(out) as folder:
         (folder / _MARK).touch()
         write_datadir(whole, folder)
-        for name in _WHOLE:
+        for name in WHOLE:
             if not apart & _FEATURES and (paths[0] / name).exists():
                 shutil.copyfile(paths[0] / name, folder / name)
         for name in (*BY_UTTERANCE, *BY_SPEAKER, *BY_RECORDING):
@@ -255,7 +220,7 @@ def combine(sources: Sequence[DataDir], out: str | Path) -> tuple[DataDir, list[
             if len(present) == len(paths):
                 # What two data dirs say of a speaker or recording they share is said once.
                 lines = dict.fromkeys(x for path in present for x in read_lines(path))
-                _write_lines(lines, folder / name)
+                write_lines(lines, folder / name)
             elif name == "utt2speed" and present:
                 known = {
                     u: f"{v:g}"

@@ -10,18 +10,10 @@ from pipeline.datadir.durations import RecordingTimes
 from pipeline.datadir.lang import Lang
 from pipeline.datadir.rows import KEYS, Rows, number_in
 from pipeline.datadir.times import read_ctm
+from pipeline.datadir.values import check_values
 
 _MOST = 1000  # faults of one kind that are listed one by one: a page, not a book
 _NEEDED = ("wav.scp", "utt2spk")
-# Tables of one number above 0 a line, and whether it is a whole one.
-_NUMBERS = {
-    "utt2num_frames": True,
-    "utt2dur": False,
-    "reco2dur": False,
-    "utt2warp": False,
-    "spk2warp": False,
-}
-_RESERVED = frozenset({"<s>", "</s>", "<eps>", "#0"})
 
 
 class Validator:
@@ -35,7 +27,7 @@ class Validator:
     def __init__(self, path: str | Path, lang: Lang | None = None) -> None:
         self.path = Path(path)
         self._lang = lang
-        read = Rows(self.path)
+        self._read = read = Rows(self.path)
         self._fault, self._keys = read.fault, read.keys
         self._tables = read.tables
         self._times = RecordingTimes(read.tables)
@@ -58,11 +50,7 @@ class Validator:
             self._check_speakers()
         self._check_audio()
         self._check_segments()
-        self._check_numbers()
-        self._check_values()
-        self._check_archives()
-        self._check_channels()
-        self._check_symbols()
+        check_values(self._read)
         self._check_times()
         if self._lang is not None:
             self._check_text(self._lang)
@@ -209,64 +197,6 @@ class Validator:
                 )
             elif fault := self._times.fault(fields[0], start, end):
                 self._fault("segments", row.number, fault)
-
-    def _check_numbers(self) -> None:
-        for name, whole in _NUMBERS.items():
-            for row in self._tables.get(name, []):
-                value = number_in(row.value)
-                if value is None or value <= 0 or (whole and value != int(value)):
-                    plain = "seconds" if name.endswith("2dur") else "a number"
-                    what = f"{'a whole number' if whole else plain} above 0"
-                    self._fault(name, row.number, f"expected {what}, got {row.value!r}")
-
-    def _check_values(self) -> None:
-        for row in self._tables.get("spk2gender", []):
-            if row.value not in ("m", "f"):
-                self._fault(
-                    "spk2gender", row.number, f"expected m or f, got {row.value!r}"
-                )
-
-    def _check_archives(self) -> None:
-        """Looks whether what an scp points at is there; reading it is left to those who use it."""
-        sizes: dict[str, int] = {}
-        for name in ("feats.scp", "cmvn.scp", "vad.scp"):
-            for row in self._tables.get(name, []):
-                found = re.fullmatch(r"(.+):(\d+)(\[.*\])?", row.value)
-                if found is None:
-                    self._fault(
-                        name, row.number, f"expected FILE:OFFSET, got {row.value!r}"
-                    )
-                    continue
-                file, offset = found[1], int(found[2])
-                if file not in sizes:
-                    path = Path(file)
-                    sizes[file] = path.stat().st_size if path.is_file() else -1
-                if sizes[file] <= offset:
-                    short = f"ends before byte {offset}"
-                    what = "no such file" if sizes[file] < 0 else short
-                    self._fault(
-                        name,
-                        row.number,
-                        f"{file}: {what}; run keraldi extract again, or mend the path",
-                    )
-
-    def _check_channels(self) -> None:
-        for row in self._tables.get("reco2file_and_channel", []):
-            fields = row.value.split()
-            if len(fields) != 2 or fields[1] not in ("A", "B"):
-                self._fault(
-                    "reco2file_and_channel",
-                    row.number,
-                    f"expected file, and A or B for the channel, got {row.value!r}",
-                )
-
-    def _check_symbols(self) -> None:
-        """Words that language models and decoders use for things of their own."""
-        for row in self._tables.get("text", []):
-            for word in sorted(_RESERVED.intersection(row.value.split())):
-                self._fault(
-                    "text", row.number, f"{word!r} is reserved; call the word otherwise"
-                )
 
     def _check_times(self) -> None:
         path = self.path / "phones.ctm"
