@@ -111,11 +111,13 @@ class Crew:
         from distributed import Client, LocalCluster
 
         # A worker gets no more than it can begin, so that its death blames no other share.
+        # Nobody looks at dask's profiles, for which workers are stopped a hundred times a second.
         self._stack.enter_context(
             dask.config.set(
                 {
                     "distributed.scheduler.worker-saturation": 1.0,
                     "distributed.scheduler.allowed-failures": 0,
+                    "distributed.worker.profile.enabled": False,
                 }
             )
         )
