@@ -12,14 +12,19 @@ check() {
   shift
   echo "== $name"
   "$@"
-  echo "   $((SECONDS - began)) s"
+  echo "   $name: $((SECONDS - began)) s"
 }
 
 mapfile -t scripts < <(git ls-files -co --exclude-standard '*.sh' .ci/run)
-check "format" black --check --quiet features pipeline tests
-check "imports" isort --check-only --quiet features pipeline tests
-check "lint" flake8 features pipeline tests
+style() {
+  check "format" black --check --quiet features pipeline tests
+  check "imports" isort --check-only --quiet features pipeline tests
+  check "lint" flake8 features pipeline tests
+}
+
+style & # beside the others, on the second core
 check "types" mypy
 check "shell" shellcheck -x -P SCRIPTDIR "${scripts[@]}"
+wait $!
 # In the order that tests/conftest.py says: by the number of their tests slow files would come late.
 check "tests" python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder "$@"
