@@ -67,9 +67,8 @@ def _leave(
         if score > paths.scores[leaving[ahead], last]:
             ahead = number
     bound -= beam
-    if (
-        len(net.targets) == 1
-    ):  # all phones leave alike, and the best path is the best way
+    if len(net.targets) == 1:
+        # All phones leave alike: the best path is the best way into each.
         leaving = leaving[ahead : ahead + 1]
     likely = np.arange(net.targets.shape[1])
     if beam < np.inf:  # without those that no path can enter; likeliest first
