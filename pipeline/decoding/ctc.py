@@ -101,10 +101,13 @@ def _with_room(tree: _Tree, used: int, width: int) -> _Tree:
     if used + width <= len(tree.slots):
         return tree
     bigger = _make_tree(2 * len(tree.slots) + width, tree.children.shape[1])
-    bigger.nodes[:used] = tree.nodes[:used]
-    bigger.children[:used] = tree.children[:used]
-    bigger.slots[:used] = tree.slots[:used]
-    bigger.lm[:used] = tree.lm[:used]
+    for prefix in range(used):  # assigning slices takes five times as long to compile
+        for column in range(tree.nodes.shape[1]):
+            bigger.nodes[prefix, column] = tree.nodes[prefix, column]
+        for phone in range(tree.children.shape[1]):
+            bigger.children[prefix, phone] = tree.children[prefix, phone]
+        bigger.slots[prefix] = tree.slots[prefix]
+        bigger.lm[prefix] = tree.lm[prefix]
     return bigger
 
 
@@ -155,7 +158,7 @@ def _choose(
     """
     phones = costs.shape[1]
     totals, choices = np.empty(width), np.empty(width, np.int64)
-    kept = 0
+    kept = np.int64(0)
     for slot in range(len(beam.both)):
         total = scale * later.both[slot] + tree.lm[beam.prefixes[slot]]
         kept = _offer(totals, choices, kept, total, -1 - slot)
@@ -229,7 +232,9 @@ def _search(
     width: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Totals [B] and prefixes [B] of the best, and all prefixes [P, 3]: phone, parent, row."""
-    tree, used = _make_tree(_ROOM, costs.shape[1]), 1
+    # Of the type it will have: what takes a constant is compiled for it, and then again.
+    used = np.int64(1)
+    tree = _make_tree(_ROOM, costs.shape[1])
     tree.nodes[0, 2], tree.slots[0] = start, 0
     zero = np.zeros(1)
     beam = _Beam(np.zeros(1, np.int32), zero, np.full(1, -np.inf), zero)
@@ -239,13 +244,13 @@ def _search(
         choices = _choose(tree, beam, later, frame, costs, scale, width)
         tree = _with_room(tree, used, width)
         beam, used = _follow(tree, used, beam, later, frame, following, costs, choices)
-    count = len(beam.both)
-    totals, order, kept = np.empty(count), np.empty(count, np.int64), 0
+    count, kept = len(beam.both), np.int64(0)
+    totals, order = np.empty(count), np.empty(count, np.int64)
     for slot in range(count):
         prefix = beam.prefixes[slot]
         ending = tree.lm[prefix] + final[tree.nodes[prefix, 2]]
         total = scale * beam.both[slot] + ending
-        kept = _offer(totals, order, kept, total, prefix)
+        kept = _offer(totals, order, kept, total, np.int64(prefix))
     return totals[:kept], order[:kept], tree.nodes[:used]
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from pipeline.decoding.hmm import Network, check_room, check_scores, heard_as
+from pipeline.decoding.hmm import Network, check_room, check_scores, heard_as, with_room
 from pipeline.decoding.tokens import Token
 from pipeline.decoding.viterbi import Phones, decode_frames
 
@@ -147,11 +147,7 @@ def _keep(
     bound: float,
 ) -> tuple[np.ndarray, int]:
     """Forgets paths below the bound; writes the records of phones that began."""
-    room = used + len(net.rows) * paths.scores.shape[1]
-    if room > len(history):
-        grown = np.empty((2 * room, 3), np.int32)
-        grown[:used] = history[:used]
-        history = grown
+    history = with_room(history, used, len(net.rows) * paths.scores.shape[1])
     for at in range(len(paths.scores)):
         for rank in range(paths.scores.shape[1]):
             if paths.scores[at, rank] == -np.inf:
@@ -174,7 +170,9 @@ def _search(
     """The best sequences, one list [1, K], and all records [R, 3]."""
     places, length = len(net.rows), net.length
     paths, ways = _lists(places * length, count), _lists(places, count)
-    history, used = np.empty((places * count, 3), np.int32), 0
+    # Of the type it will have: what takes a constant is compiled for it, and then again.
+    used = np.int64(0)
+    history = np.empty((places * count, 3), np.int32)
     for time in range(len(frames)):
         ways.scores[:] = -np.inf
         if time == 0:

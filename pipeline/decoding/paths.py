@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from pipeline.decoding.hmm import Network, heard_as
+from pipeline.decoding.hmm import Network, heard_as, with_room
 
 _PENDING = -3  # less the record before (-1 or more): no record's number
 
@@ -45,6 +45,28 @@ class Ways(NamedTuple):
 
 
 @numba.njit(cache=True, nogil=True)
+def _likely(
+    frame: np.ndarray, states: int, best: float, bound: float, ranked: bool
+) -> np.ndarray:
+    """The phones that the best way leads into at no less than the bound, likeliest first.
+
+    Where `ranked` is false they come in no order.
+    """
+    phones, count = np.empty(len(frame) // states, np.int64), 0
+    for phone in range(len(phones)):
+        heard = frame[phone * states]
+        if best + heard < bound:
+            continue
+        place = count
+        while ranked and place > 0 and frame[phones[place - 1] * states] < heard:
+            phones[place] = phones[place - 1]
+            place -= 1
+        phones[place] = phone
+        count += 1
+    return phones[:count]
+
+
+@numba.njit(cache=True, nogil=True)
 def _leave(
     net: Network, paths: Paths, frame: np.ndarray, top: float, beam: float, ways: Ways
 ) -> int:
@@ -70,12 +92,7 @@ def _leave(
     if len(net.targets) == 1:
         # All phones leave alike: the best path is the best way into each.
         leaving = leaving[ahead : ahead + 1]
-    likely = np.arange(net.targets.shape[1])
-    if beam < np.inf:  # without those that no path can enter; likeliest first
-        heard = frame[::states]
-        likely = np.flatnonzero(best + heard >= bound)
-        if len(leaving) > 1:
-            likely = likely[np.argsort(-heard[likely])]
+    likely = _likely(frame, states, best, bound, len(leaving) > 1)
     for place in leaving:
         score = paths.scores[place, last]
         if score == -np.inf or score < top - beam:
@@ -158,10 +175,7 @@ def _keep(
         paths.alive[kept] = place
         kept += 1
         if paths.records[place, 0] < -1:
-            if used == len(history):
-                grown = np.empty((2 * used, 3), np.int32)
-                grown[:used] = history
-                history = grown
+            history = with_room(history, used, 1)
             history[used, 0] = net.phones[place]
             history[used, 1] = time
             history[used, 2] = _PENDING - paths.records[place, 0]
@@ -188,7 +202,8 @@ def advance(
     top = -np.inf
     for place in paths.alive[: paths.counts[0]]:
         living[place] = True
-        top = max(top, paths.scores[place].max())
+        for copy in range(net.length):
+            top = max(top, paths.scores[place, copy])
     for step in range(len(scores)):
         if first + step == 0:
             entered = _begin(net, ways)

@@ -48,9 +48,10 @@ def _align(swaps: np.ndarray, skips: np.ndarray) -> list[tuple[int, int]]:
     """
     slots, phones = swaps.shape
     cost = np.zeros((slots + 1, phones + 1))
-    cost[1:, 0] = np.cumsum(skips)
-    cost[0, 1:] = _GAP * np.arange(1, phones + 1)
+    for n in range(1, phones + 1):
+        cost[0, n] = _GAP * n
     for m in range(1, slots + 1):
+        cost[m, 0] = cost[m - 1, 0] + skips[m - 1]
         for n in range(1, phones + 1):
             cost[m, n] = min(
                 cost[m - 1, n - 1] + swaps[m - 1, n - 1],
