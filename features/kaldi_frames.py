@@ -118,7 +118,8 @@ def log_filterbank(
     log_energy = np.empty(count, np.float32)
     frames = np.empty((length, _TOGETHER), np.float32)
     filled = np.zeros((2 * (bins - 1), _TOGETHER), np.float32)
-    real, imag = np.empty((2, bins, _TOGETHER), np.float32)
+    real = np.empty((bins, _TOGETHER), np.float32)
+    imag = np.empty_like(real)
     sums = np.empty(_TOGETHER, np.float32)
     for start in range(0, count, _TOGETHER):
         here = min(_TOGETHER, count - start)
