@@ -173,7 +173,7 @@ class Assembly:
         places = sorted(held.windows)
 
         def rows() -> Iterator[Row]:
-            for part in join(held.windows[place] for place in places):
+            for part in join(held.windows.pop(place) for place in places):
                 found = [Phone(*row) for row in part.tolist()]
                 for phone, (start, end) in zip(found, times(found), strict=True):
                     sure = round(phone.confidence, 3)

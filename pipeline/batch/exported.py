@@ -13,14 +13,8 @@ from features.normalize import CmvnStats
 from features.pieces import read_pieces
 from features.spectral import FeatureOptions
 from pipeline.batch.items import Item
-from pipeline.batch.windows import (
-    CONTEXT_S,
-    LONGEST_S,
-    PAUSE_S,
-    Window,
-    cut_at_pauses,
-    smoothed,
-)
+from pipeline.batch.pauses import Pauses
+from pipeline.batch.windows import CONTEXT_S, LONGEST_S, PAUSE_S, Window
 from pipeline.datadir.phones import PhoneTable
 from pipeline.nnet.artefact import TfliteModel, parse_description, read_companions
 
@@ -112,8 +106,9 @@ class WaveformListener:
         """
         longest = self._network_frames(LONGEST_S)
         held: list[np.ndarray] = []
-        energies: list[np.ndarray] = []
-        rest, samples = np.zeros(0, np.float32), 0
+        pauses = Pauses(longest=longest, width=self._network_frames(PAUSE_S))
+        rest, energies = np.zeros((2, 0), np.float32)
+        samples = 0
         for piece in self._pieces(item):
             samples += len(piece)
             if self._count(samples) <= longest:
@@ -122,8 +117,11 @@ class WaveformListener:
             whole = len(rest) // self._unit * self._unit
             blocks = rest[:whole].reshape(-1, self._unit)
             power = np.square(blocks).mean(axis=1)
-            energies.append(np.log(np.maximum(power, ENERGY_FLOOR)))
+            energies = np.append(energies, np.log(np.maximum(power, ENERGY_FLOOR)))
             rest = rest[whole:]
+            sure = self._count(samples) - pauses.frames  # at the end there are fewer
+            pauses.hear(energies[:sure])
+            energies = energies[sure:]
         total, seconds = self._count(samples), samples / self.features.rate_hz
         if not total:
             raise DataError(
@@ -135,12 +133,7 @@ class WaveformListener:
             yield Window(np.concatenate(held), 0, total, 0, total, seconds)
             return
         held.clear()
-        loudness = np.concatenate(energies)[:total]
-        loudness = np.pad(loudness, (0, total - len(loudness)), mode="edge")
-        width = self._network_frames(PAUSE_S)
-        cuts = cut_at_pauses(smoothed(loudness, width), longest=longest)
-        del energies, loudness  # of hours they are large, and the windows take long
-        yield from self._cut(self._pieces(item), cuts, seconds)
+        yield from self._cut(self._pieces(item), pauses.finish(total), seconds)
 
     def _cut(
         self, pieces: Iterator[np.ndarray], cuts: list[int], seconds: float

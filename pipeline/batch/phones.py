@@ -1,6 +1,7 @@
 """The phones of a recording in little memory: one of hours has some hundred thousand."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -68,20 +69,19 @@ class Phones:
 
     def __init__(self, rows: Iterable[Row]) -> None:
         numbers: dict[str, int] = {}
-        self._rows = np.fromiter(
-            (
-                (numbers.setdefault(symbol, len(numbers)), start, end, confidence)
-                for symbol, start, end, confidence in rows
-            ),
-            _TIMED,
+        numbered = (
+            (numbers.setdefault(symbol, len(numbers)), start, end, confidence)
+            for symbol, start, end, confidence in rows
         )
+        self._blocks = []  # one array would be copied as it grows
+        while len(block := np.fromiter(islice(numbered, BLOCK), _TIMED)):
+            self._blocks.append(block)
         self._symbols = tuple(numbers)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return sum(map(len, self._blocks))
 
     def __iter__(self) -> Iterator[Row]:
-        for first in range(0, len(self._rows), BLOCK):
-            block = self._rows[first : first + BLOCK].tolist()
-            for symbol, start, end, confidence in block:
+        for block in self._blocks:
+            for symbol, start, end, confidence in block.tolist():
                 yield self._symbols[symbol], start, end, confidence

@@ -10,10 +10,10 @@ from features.normalize import CmvnStats
 from features.pieces import feature_pieces, read_pieces
 from features.spectral import FeatureOptions
 from pipeline.batch.items import Item
+from pipeline.batch.pauses import Pauses
 
 LONGEST_S = 30.0
 _LONGEST_FRAMES = 1600  # of the network: bounds the memory of a batch
-_SHORTEST = 0.5  # of the longest: where the search for a pause begins
 CONTEXT_S = 1.0  # heard by the network on both sides of a cut, then dropped
 PAUSE_S = 0.2  # energies are averaged over so long before the quietest place is taken
 
@@ -38,31 +38,6 @@ class Window:
     skipped: int
     total: int
     seconds: float
-
-
-def cut_at_pauses(energies: np.ndarray, *, longest: int) -> list[int]:
-    """Cuts a recording where it is quiet.
-
-    Args:
-        energies: [T], of every frame, smoothed.
-        longest: frames of a window.
-
-    Returns:
-        Where windows begin, and T at the end; each window has at most `longest` frames.
-    """
-    cuts = [0]
-    while len(energies) - cuts[-1] > longest:
-        begin = cuts[-1] + max(1, int(longest * _SHORTEST))
-        stretch = energies[begin : cuts[-1] + longest + 1]
-        cuts.append(begin + int(stretch.argmin()))
-    return [*cuts, len(energies)]
-
-
-def smoothed(energies: np.ndarray, width: int) -> np.ndarray:
-    """The mean over `width` frames around each of [T]."""
-    if width < 2 or len(energies) < width:
-        return energies
-    return np.convolve(energies, np.full(width, 1 / width), mode="same")
 
 
 @dataclass(frozen=True)
@@ -144,14 +119,14 @@ class Listener:
         fits = self.longest * skip
         held: list[np.ndarray] = []
         stats: CmvnStats | None = None
-        energies: list[np.ndarray] = []
+        width = self._network_frames(PAUSE_S)
+        pauses = Pauses(longest=self.longest, width=width)
         total = 0
         for frames in self._pieces(item, counted):
             new = CmvnStats.from_frames(frames)
             stats = new if stats is None else stats + new
-            # Of network frames alone: of hours those of all frames would be large.
             heard = self._energies(frames[-total % skip :: skip])
-            energies.append(heard.astype(np.float32))
+            pauses.hear(heard.astype(np.float32))
             total += len(frames)
             if total <= fits:
                 held.append(frames)
@@ -162,10 +137,7 @@ class Listener:
             yield Window(inputs, 0, len(inputs), 0, len(inputs), seconds)
             return
         held.clear()
-        width = self._network_frames(PAUSE_S)
-        pauses = smoothed(np.concatenate(energies), width)
-        cuts = cut_at_pauses(pauses, longest=self.longest)
-        del energies, pauses  # the windows take long
+        cuts = pauses.finish(pauses.frames)
         yield from self._cut(self._pieces(item, [0]), cuts, chosen, seconds)
 
     def _cut(

@@ -1,33 +1,15 @@
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
 
 from features.frontend import FrontendOptions, transform
 from features.normalize import CmvnStats
 from features.spectral import FeatureOptions, compute_features
 from pipeline.batch import windows
 from pipeline.batch.items import Item
-from pipeline.batch.windows import Listener, cut_at_pauses
+from pipeline.batch.windows import Listener
 
 FLOAT32_SUM = 1e-5  # statistics are added up in another order
-
-
-@given(
-    st.lists(st.floats(0, 1, width=16), min_size=1, max_size=200), st.integers(1, 30)
-)
-def test_windows_cover_all_and_none_is_too_long(energies, longest):
-    cuts = cut_at_pauses(np.array(energies), longest=longest)
-    assert cuts[0] == 0 and cuts[-1] == len(energies)
-    lengths = np.diff(cuts)
-    assert (lengths > 0).all() and (lengths <= longest).all()
-
-
-def test_a_cut_is_where_it_is_quiet():
-    energies = np.ones(50)
-    energies[[17, 30]] = 0.0
-    assert cut_at_pauses(energies, longest=20) == [0, 17, 30, 50]
 
 
 @pytest.fixture
