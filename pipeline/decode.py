@@ -23,6 +23,7 @@ from pipeline.tuning import tuned
 _STEPS_A_MINUTE = 1.2e10  # of an exact search, as measured on one core with 4-grams
 _VITERBI = ("beam", "exact", "min_frames", "prior_scale")
 _PREFIXES = ("prefixes",)
+_MOST_SEQUENCES = 10_000  # an utterance: every place of the search keeps as many
 
 
 def _options(names: Iterable[str]) -> str:
@@ -272,8 +273,8 @@ def decode(
     require(model, data, lang, mend="run the stages before this one")
     folder = Path(out)
     source = find_source(model, Crewing(nj, scheduler), folder / ".stamps" / "marks")
-    if nbest < 0:
-        raise ConfigError(f"--nbest: expected 0 or more, got {nbest}")
+    if not 0 <= nbest <= _MOST_SEQUENCES:
+        raise ConfigError(f"--nbest: expected 0 to {_MOST_SEQUENCES}, got {nbest}")
     if nbest and greedy:
         raise ConfigError("--nbest: a greedy search finds one sequence; leave one out")
     if folder.resolve() == Path(model).resolve():  # it would remove what it reads
