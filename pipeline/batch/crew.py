@@ -111,13 +111,16 @@ class Crew:
         from distributed import Client, LocalCluster
 
         # A worker gets no more than it can begin, so that its death blames no other share.
-        # Nobody looks at dask's profiles, for which workers are stopped a hundred times a second.
+        # What dask does besides took a tenth of a processor and more: profiles, ticks (fifty
+        # a second in every process), looks for shares that another worker could take.
         self._stack.enter_context(
             dask.config.set(
                 {
                     "distributed.scheduler.worker-saturation": 1.0,
                     "distributed.scheduler.allowed-failures": 0,
+                    "distributed.scheduler.work-stealing": False,
                     "distributed.worker.profile.enabled": False,
+                    "distributed.admin.tick.interval": "1s",
                 }
             )
         )
