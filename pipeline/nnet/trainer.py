@@ -168,6 +168,12 @@ class Trainer(keras.Model):
             logs["accuracy"] = self._mean_accuracy.result()
         return logs
 
+    def _carry(self, states: list[list[tf.Tensor]]) -> None:
+        """Keeps the states that the next chunk starts from."""
+        for block, new in zip(self.carried, states, strict=self._carries):
+            for variable, value in zip(block, new, strict=True):
+                variable.assign(value)
+
     def train_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Does one step on one batch; see `batch_tensors` for what it holds."""
         variables = self.model.trainable_variables
@@ -184,12 +190,15 @@ class Trainer(keras.Model):
             scale = tf.minimum(1.0, tf.math.divide_no_nan(self._clip_norm, norm))
             self.optimizer.apply([g * scale for g in gradients], variables)
             self._update(loss, count, correct)
-            for block, new in zip(self.carried, states, strict=self._carries):
-                for variable, value in zip(block, new, strict=True):
-                    variable.assign(value)
+            self._carry(states)
             return tf.zeros([])
 
-        skipped = tf.cond(finite, step, lambda: tf.ones([]))
+        def skip() -> tf.Tensor:
+            # What the next chunk would start from is another batch's, or not finite.
+            self._carry([[tf.zeros_like(state) for state in block] for block in states])
+            return tf.ones([])
+
+        skipped = tf.cond(finite, step, skip)
         return {**self._logs(), "gradient_norm": norm, "skipped": skipped}
 
     def test_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

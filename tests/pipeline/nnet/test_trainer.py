@@ -95,3 +95,20 @@ def test_a_batch_that_is_not_finite_changes_nothing(trainer):
     assert float(logs["skipped"]) == 1.0
     for a, b in zip(after, before, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_chunks_after_one_that_is_not_finite_start_from_nothing(small, config_of):
+    layers = {"layers": [{"type": "lstmp", "cells": 6, "projection": 3}]}
+    changed = {"network": layers, "batches": {"chunk_frames": 5}}
+    config = config_of({**small, **changed})
+    model = AcousticModel.from_options(config.network, input_dim=3, num_outputs=4)
+    trainer = Trainer(model, config)
+    ones = np.ones((2, 5, 3), np.float32)
+    trainer.train_step(batch_of(ones))
+    assert any(np.any(state) for block in trainer.carried for state in block)
+    trainer.train_step(batch_of(np.full((3, 5, 3), np.nan, np.float32)))
+    second = batch_of(np.ones((3, 5, 3), np.float32)) | {"first": tf.constant(False)}
+    for block in trainer._start_states(second):
+        for state in block:
+            np.testing.assert_array_equal(state, np.zeros((3, state.shape[1])))
+    assert float(trainer.train_step(second)["skipped"]) == 0.0
