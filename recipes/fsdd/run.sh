@@ -8,7 +8,7 @@ called_from=$PWD
 cd "$(dirname "$0")"
 
 stage=1
-stop_stage=99
+stop_stage=10
 nj=2
 cmd=
 corpus=
@@ -22,13 +22,13 @@ check_corpus corpus "see README.md"
 check_configurations model "$model"
 # shellcheck source=../path.sh
 source ../path.sh
-set_up ""
 # shellcheck source=../cmd.sh
 source ../cmd.sh
 # shellcheck source=../utils/stages.sh
 source ../utils/stages.sh
 # shellcheck source=../utils/experiment.sh
 source ../utils/experiment.sh
+set_up ""
 
 run 1 "prepare data and lang" keraldi prepare fsdd "$corpus" --out data
 check_and_extract

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 stage=1
-stop_stage=99
+stop_stage=10
 nj=2
 cmd=
 quick=false
@@ -20,13 +20,13 @@ check_whole_number seed
 check_configurations models "$models"
 # shellcheck source=../path.sh
 source ../path.sh
-set_up mini
 # shellcheck source=../cmd.sh
 source ../cmd.sh
 # shellcheck source=../utils/stages.sh
 source ../utils/stages.sh
 # shellcheck source=../utils/experiment.sh
 source ../utils/experiment.sh
+set_up mini
 
 size=()
 if [[ $quick == true ]]; then

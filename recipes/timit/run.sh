@@ -8,7 +8,7 @@ called_from=$PWD
 cd "$(dirname "$0")"
 
 stage=1
-stop_stage=99
+stop_stage=10
 nj=2
 cmd=
 timit=
@@ -23,13 +23,13 @@ check_configurations models "$models"
 check_corpus timit "LDC93S1, see README.md"
 # shellcheck source=../path.sh
 source ../path.sh
-set_up ""
 # shellcheck source=../cmd.sh
 source ../cmd.sh
 # shellcheck source=../utils/stages.sh
 source ../utils/stages.sh
 # shellcheck source=../utils/experiment.sh
 source ../utils/experiment.sh
+set_up ""
 
 part=()
 if [[ $complete_test == true ]]; then

@@ -3,14 +3,14 @@
 # what it should be better than. Run it in the recipe's folder:
 #
 #   cd recipes/mini && ../utils/ensemble.sh [--model blstmp] [--seeds "1 2 3"] [--orders "2 3"]
-#                                           [--smoothing kneser-ney] [--stage 1] [--stop-stage 99]
+#                                           [--smoothing kneser-ney] [--stage 1] [--stop-stage 9]
 #
 # Settings are tuned on dev for every system and frozen for test. Posteriors are stored once; all
 # decoding after that needs no TensorFlow. Comparisons are kept in exp/compare.
 set -euo pipefail
 
 stage=1
-stop_stage=99
+stop_stage=9
 nj=2
 cmd=
 model=blstmp
@@ -26,11 +26,11 @@ source "$here/parse_options.sh"
 check_configurations model "$model"
 # shellcheck source=../path.sh
 source "$here/../path.sh"
-set_up ""
 # shellcheck source=../cmd.sh
 source "$here/../cmd.sh"
 # shellcheck source=stages.sh
 source "$here/stages.sh"
+set_up ""
 
 read -ra seed <<<"$seeds"
 read -ra order <<<"$orders"

@@ -4,8 +4,8 @@
 #   stage=1 nj=2 options=(stage nj)
 #   source ../utils/parse_options.sh
 #
-# Takes --nj 4 and --nj=4, --stop-stage and --stop_stage; --quick alone means --quick true.
-# What is left in "$@" are the other arguments.
+# Takes --nj 4 and --nj=4, --stop-stage and --stop_stage; --quick alone means --quick true. The
+# default of stop_stage is the last stage there is. Recipes take options only, and no empty ones.
 
 option_error() {
   echo "$(basename "$(dirname "$0")")/$(basename "$0"): $1" >&2
@@ -46,7 +46,6 @@ print_usage() {
 
 parse_options() {
   local word name
-  rest=()
   while (($#)); do
     word=$1
     shift
@@ -56,10 +55,7 @@ parse_options() {
         exit 0
         ;;
       --*) ;;
-      *)
-        rest+=("$word")
-        continue
-        ;;
+      *) option_error "unexpected argument '$word'; all are options (--help lists them)" ;;
     esac
     name=${word#--}
     name=${name%%=*}
@@ -71,7 +67,7 @@ parse_options() {
       printf -v "$name" '%s' "${word#*=}"
     elif [[ $default == true || $default == false ]] && [[ ${1:---} == --* ]]; then
       printf -v "$name" true
-    elif (($# == 0)); then
+    elif (($# == 0)) || [[ $1 == --* ]]; then
       option_error "option $word needs a value"
     else
       printf -v "$name" '%s' "$1"
@@ -80,6 +76,8 @@ parse_options() {
     if [[ $default == true || $default == false ]] && [[ ${!name} != true && ${!name} != false ]]; then
       option_error "--${name//_/-}: expected true or false, got '${!name}'"
     fi
+    [[ ${!name} == *[![:space:]]* ]] ||
+      option_error "--${name//_/-}: expected a value, got '${!name}'; leave the option out for its default"
   done
 }
 
@@ -114,9 +112,9 @@ check_corpus() {
   printf -v "$1" '%s' "$found"
 }
 
-rest=()
+last_stage=$stop_stage
 parse_options "$@"
-set -- ${rest[@]+"${rest[@]}"}
 check_whole_number stage stop_stage nj
 ((nj > 0)) || option_error "--nj: expected at least 1, got 0"
+((stage <= last_stage)) || option_error "--stage $stage: the last stage is $last_stage"
 ((stage <= stop_stage)) || option_error "--stage $stage is behind --stop-stage $stop_stage"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# Sourced by a recipe: `run N "title" COMMAND…` is one stage.
+# Sourced by a recipe after its options are read and cmd.sh: `run N "title" COMMAND…` is one stage.
 #
 # Stages outside --stage … --stop-stage are passed over. A stage's output goes to
 # exp/log/NN-title.log; the terminal shows its last line, or on failure its last lines.
@@ -9,6 +9,8 @@ read -ra runner <<<"$cmd"
 if [[ ${runner[0]} == utils/* ]]; then
   runner[0]=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/${runner[0]}
 fi
+type -P "${runner[0]}" >/dev/null ||
+  option_error "--cmd: no command '${runner[0]}' that can be run; see recipes/cmd.sh"
 
 run() {
   local number=$1 title=$2
@@ -19,11 +21,15 @@ run() {
   local log began
   log=$(printf 'exp/log/%02d-%s.log' "$number" "${title//[^A-Za-z0-9.]/-}")
   mkdir -p exp/log
+  : >"$log" # what an earlier run left must not be taken for this one's
   echo "stage $number: $title ($log)"
   began=$SECONDS
   local status=0
   "${runner[@]}" "$log" "$@" || status=$?
-  if ((status)); then
+  if ((status)) && [[ ! -s $log ]]; then
+    echo "$(basename "$PWD")/run.sh: stage $number ($title) failed with status $status and no word in $log; is --cmd '$cmd' right?" >&2
+    exit "$status"
+  elif ((status)); then
     echo "$(basename "$PWD")/run.sh: stage $number ($title) failed; the end of $log:" >&2
     grep -v '^# ' "$log" | tail -n 15 | sed 's/^/  /' >&2
     exit "$status"

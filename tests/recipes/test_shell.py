@@ -12,7 +12,7 @@ RECIPE = f"""#!/usr/bin/env bash
 set -euo pipefail
 cd "$(dirname "$0")"
 stage=1
-stop_stage=99
+stop_stage=3
 nj=2
 cmd=
 quick=false
@@ -62,7 +62,7 @@ def test_all_stages_run_and_log(recipe):
         (["--stage", "2"], [2, 3]),
         (["--stage=2", "--stop-stage=2"], [2]),
         (["--stop_stage", "1"], [1]),
-        (["--stage", "09"], []),
+        (["--stage", "03", "--stop-stage", "99"], [3]),
         (["--stage", "02", "--stop-stage", "08"], [2, 3]),
     ],
 )
@@ -96,12 +96,22 @@ def test_options_have_their_values(recipe, options, expected):
         (["--quick", "yes"], "--quick: expected true or false, got 'yes'"),
         (["--stage", "3", "--stop-stage", "2"], "--stage 3 is behind --stop-stage 2"),
         (["--PATH", "x"], "unknown option --PATH"),
+        (["extra"], "unexpected argument 'extra'; all are options"),
+        (["--quick", "--nj", "3", "a b"], "unexpected argument 'a b'"),
+        (["-n", "3"], "unexpected argument '-n'"),
+        (["--cmd="], "--cmd: expected a value, got ''; leave the option out"),
+        (["--cmd", " "], "--cmd: expected a value, got ' '"),
+        (["--cmd", "--nj", "3"], "option --cmd needs a value"),
+        (["--stage", "09"], "--stage 9: the last stage is 3"),
+        (["--stage", "4", "--stop-stage", "7"], "--stage 4: the last stage is 3"),
+        (["--cmd", "/nonexist -q"], "--cmd: no command '/nonexist' that can be run"),
     ],
 )
 def test_wrong_options_are_told_with_status_2(recipe, options, message):
     done = recipe(*options)
     assert done.returncode == 2
     assert message in done.stderr
+    assert done.stderr.count("\n") == 1
     assert not (recipe.folder / "exp").exists()
     assert not (recipe.folder / "ran").exists()
 
@@ -121,7 +131,7 @@ def test_a_failing_stage_ends_the_recipe_and_shows_its_log(recipe):
 def test_help_lists_the_options(recipe):
     done = recipe("--help")
     assert done.returncode == 0
-    assert "--stop-stage (default: 99)" in done.stdout
+    assert "--stop-stage (default: 3)" in done.stdout
 
 
 def test_jobs_go_through_the_command_given(recipe, tmp_path):
@@ -132,6 +142,18 @@ def test_jobs_go_through_the_command_given(recipe, tmp_path):
     wrapper.chmod(0o755)
     assert recipe("--cmd", f"{wrapper} --mem=1G").returncode == 0
     assert "wrapped" in (recipe.folder / "exp/log/03-third-step.log").read_text()
+
+
+def test_the_log_of_an_earlier_run_is_never_shown_for_this_one(recipe, tmp_path):
+    assert recipe().returncode == 0
+    broken = tmp_path / "broken.sh"
+    broken.write_text("#!/usr/bin/env bash\nexit 3\n")
+    broken.chmod(0o755)
+    done = recipe("--cmd", str(broken))
+    assert done.returncode == 3
+    log = "exp/log/01-first-step.log"
+    assert f"failed with status 3 and no word in {log}; is --cmd" in done.stderr
+    assert "first 2" not in done.stderr + (recipe.folder / log).read_text()
 
 
 def test_every_model_has_a_report_with_the_others_beside_it(tmp_path):
@@ -196,16 +218,28 @@ def test_queue_wrappers_pass_options_logs_and_status_on(system, tmp_path):
     assert "hi\n" in (tmp_path / "x.log").read_text()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--stage x", "--stage: expected a whole number, got 'x'"),
+        ("--stage 11", "--stage 11: the last stage is 10"),
+        ("--stage 9 --stop-stage 9 extra", "unexpected argument 'extra'"),
+        ("--model=", "--model: expected a value, got ''"),
+        ("--stage 2 --cmd /nonexist", "--cmd: no command '/nonexist'"),
+    ],
+)
 @pytest.mark.parametrize("name", ["mini", "speechocean762", "fsdd", "timit"])
-def test_recipes_refuse_a_stage_that_is_no_number(name):
+def test_recipes_refuse_what_they_cannot_take(name, options, message):
+    if "--models" in (script := RECIPES / name / "run.sh").read_text():
+        options, message = (
+            s.replace("--model", "--models") for s in (options, message)
+        )
     done = subprocess.run(
-        [RECIPES / name / "run.sh", "--stage", "x"],
-        capture_output=True,
-        text=True,
-        check=False,
+        [script, *options.split()], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert f"{name}/run.sh: --stage: expected a whole number, got 'x'" in done.stderr
+    assert done.stderr.startswith(f"{name}/run.sh: {message}")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
