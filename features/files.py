@@ -1,10 +1,11 @@
 """Files and folders that appear whole or not at all."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from features.errors import ConfigError
 from features.temporaries import (
     recover,
     replace_folder,
@@ -96,3 +97,30 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     with _named(final), temporary_folder(final) as temporary:
         yield temporary
         replace_folder(temporary, final)
+
+
+def check_apart(
+    out: str | os.PathLike[str],
+    sources: Mapping[str, str | os.PathLike[str]],
+    *,
+    replaced: bool = False,
+) -> None:
+    """Checks that an output folder is no folder it is made from.
+
+    Args:
+        out: the folder to write.
+        sources: what is read, by what comes from there; links are followed.
+        replaced: whether all that is in the folder goes; it must hold no source then.
+
+    Raises:
+        ConfigError: to write it would change or remove what is read.
+    """
+    folder = Path(out).resolve()
+    for what, source in sources.items():
+        place = Path(source).resolve()
+        if folder == place:
+            raise ConfigError(f"{out}: is where the {what} come from; give another")
+        if replaced and folder in place.parents:
+            raise ConfigError(
+                f"{out}: holds {source}, where the {what} come from; give another"
+            )

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from features.errors import ConfigError, DataError, counted, named
-from features.files import atomic_file
+from features.files import atomic_file, check_apart
 from features.spectral import FeatureOptions
 from pipeline.alignments import write_alignments
 from pipeline.config import load
@@ -231,6 +231,7 @@ def align(
     if flat and model:
         raise ConfigError("--flat and --model exclude each other; give one of them")
     require(data, lang, mend="run the stages before this one")
+    check_apart(out, {"features": data, "phones": lang})
     require(Path(data) / "features.yaml", mend=f"run keraldi extract {data}")
     folder, table = Path(out), read_lang(lang)
     options = load(flat, FlatOptions) if flat else None

@@ -67,10 +67,16 @@ def split(data: str, out: str, *, parts: int) -> None:
         raise DataError(
             f"{later[0]}: of a split into more parts; remove it or choose another name"
         )
-    for number, chosen in enumerate(
-        operations.split_by_speaker(source, parts), start=1
-    ):
-        _report("split", operations.write_part(source, chosen, Path(out) / str(number)))
+    divided = {
+        Path(out) / str(number): chosen
+        for number, chosen in enumerate(
+            operations.split_by_speaker(source, parts), start=1
+        )
+    }
+    for place in divided:  # all of them before the first is written
+        operations.check_target(place, source)
+    for place, chosen in divided.items():
+        _report("split", operations.write_part(source, chosen, place))
 
 
 def combine(out: str, *sources: str) -> None:

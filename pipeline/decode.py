@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import ConfigError, counted, named
+from features.files import check_apart
 from pipeline.batch.crew import Crewing
 from pipeline.config import check
 from pipeline.datadir.datadir import DataDir, read_datadir
@@ -277,8 +278,7 @@ def decode(
         raise ConfigError(f"--nbest: expected 0 to {_MOST_SEQUENCES}, got {nbest}")
     if nbest and greedy:
         raise ConfigError("--nbest: a greedy search finds one sequence; leave one out")
-    if folder.resolve() == Path(model).resolve():  # it would remove what it reads
-        raise ConfigError(f"{out}: is where the posteriors come from; give another")
+    check_apart(out, {"posteriors": model, "features": data, "phones": lang})
     extras = Extras(nbest, tuple(sorted(set(formats))), posteriors, phone_posteriors)
     given = {
         "lm_weight": lm_weight,

@@ -192,7 +192,7 @@ def score_corpus(
         max_failures=options.max_failures,
         retry_failed=options.retry_failed,
     )
-    items = find_items("score-corpus", paths)
+    items = find_items("score-corpus", paths, out=out)
     references = _references(items, text)
     if lang is not None:
         tables = (os.path.join(path, "text") for path in paths)

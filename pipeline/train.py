@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from features.errors import ConfigError, DataError, counted
-from features.files import write_text
+from features.files import check_apart, write_text
 from features.spectral import FeatureOptions
 from pipeline.alignments import read_alignments
 from pipeline.config import check, load, parse_yaml, save
@@ -136,6 +136,7 @@ def train(
         )
     settings = check(values, TrainConfig, source=config)
     require(data, dev, lang, mend="run the stages before this one")
+    check_apart(out, {"features": data, "dev features": dev, "phones": lang})
     folder = Path(out)
     sources = [Path(d) / ".stamps" / "extract.json" for d in (data, dev)]
     sources += [

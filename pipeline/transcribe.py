@@ -77,7 +77,7 @@ def transcribe(
         max_failures=options.max_failures,
         retry_failed=options.retry_failed,
     )
-    items = find_items("transcribe", paths)
+    items = find_items("transcribe", paths, out=out)
     if words is not None:
         check_transcripts(items, words)
     totals = run_plan(order, items, plan, options.crewing, source=" ".join(paths))

@@ -129,11 +129,15 @@ def _of_data_dir(path: str) -> Iterator[_Candidate]:
         yield _Candidate(item, (utt,))
 
 
+def is_data_dir(path: str) -> bool:
+    """Whether a path is a data dir, not a folder of audio or a file."""
+    tables = (os.path.join(path, name) for name in ("wav.scp", "utt2spk"))
+    return all(map(os.path.exists, tables))
+
+
 def _of_directory(path: str, counts: Counter[str]) -> Iterator[_Candidate]:
     """A data dir, or a folder of audio."""
-    tables = (os.path.join(path, name) for name in ("wav.scp", "utt2spk"))
-    is_data = all(map(os.path.exists, tables))
-    return _of_data_dir(path) if is_data else _of_folder(path, counts)
+    return _of_data_dir(path) if is_data_dir(path) else _of_folder(path, counts)
 
 
 def _of_list(

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import counted
-from features.files import placed
+from features.files import check_apart, placed
 from pipeline.batch.begun import Begun
 from pipeline.batch.crew import Crewing, cut_shares
-from pipeline.batch.discovery import discover
+from pipeline.batch.discovery import discover, is_data_dir
 from pipeline.batch.items import Item
 from pipeline.batch.journal import WORK, FolderLock, Outcome
 from pipeline.batch.options import model_file, model_recipe
@@ -103,8 +103,14 @@ def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
     return alone if crewing.alone else shared
 
 
-def find_items(stage: str, paths: Sequence[str]) -> tuple[Item, ...]:
-    """All that paths lead to, sorted by id; says what was passed over."""
+def find_items(stage: str, paths: Sequence[str], *, out: str) -> tuple[Item, ...]:
+    """All that paths lead to, sorted by id; says what was passed over.
+
+    Raises:
+        ConfigError: `out`, where the results go, is a data dir among them.
+    """
+    for path in filter(is_data_dir, paths):
+        check_apart(out, {"recordings": path})
     found = discover(paths)
     if found.passed_over:
         note(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import ConfigError, DataError, named
-from features.files import atomic_folder
+from features.files import atomic_folder, check_apart
 from features.temporaries import recover
 from pipeline.datadir.datadir import DataDir, restrict, write_datadir
 from pipeline.datadir.further import (
@@ -25,9 +25,16 @@ _FEATURES = frozenset({"feats", "utt2num_frames"})
 _MARK = ".keraldi-data"  # stands in data dirs that were made here, and may be made anew
 
 
-def _check_target(out: str | Path) -> None:
-    """Refuses to replace a folder that these operations did not make."""
+def check_target(out: str | Path, *sources: DataDir) -> None:
+    """Checks that a folder may be written: no source, and made by these operations if at all.
+
+    Raises:
+        ConfigError: it is the folder of a source, or holds it.
+        DataError: something else made it.
+    """
     path = Path(out)
+    for source in sources:
+        check_apart(path, {"utterances": source.path}, replaced=True)
     recover(path)
     if path.exists() and not (path / _MARK).exists():
         raise DataError(
@@ -40,7 +47,7 @@ def write_part(data: DataDir, utterances: set[str], out: str | Path) -> DataDir:
     part = restrict(data, utterances)
     if not part.utt2spk:
         raise DataError(f"{out}: no utterance is left of {data.path}; choose others")
-    _check_target(out)
+    check_target(out, data)
     with atomic_folder(out) as folder:
         (folder / _MARK).touch()
         write_datadir(part, folder)
@@ -208,7 +215,7 @@ def combine(sources: Sequence[DataDir], out: str | Path) -> tuple[DataDir, list[
         for n in names
         if tables[n] is None and any(getattr(d, n) is not None for d in sources)
     ]
-    _check_target(out)
+    check_target(out, *sources)
     with atomic_folder(out) as folder:
         (folder / _MARK).touch()
         write_datadir(whole, folder)
@@ -269,7 +276,7 @@ def perturb_speed(data: DataDir, factors: Sequence[float], out: str | Path) -> D
         text=copied(data.text),
         spk2gender=copied(data.spk2gender),
     )
-    _check_target(out)
+    check_target(out, data)
     with atomic_folder(out) as folder:
         (folder / _MARK).touch()
         write_datadir(whole, folder)

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -444,3 +445,13 @@ def test_posteriors_are_not_decoded_over_themselves(recogniser, tmp_path):
     with pytest.raises(ConfigError, match="store: is where the posteriors come from"):
         decode("store", "test", "store", lang="lang")
     assert (tmp_path / "store/posteriors.ark").exists()
+
+
+@pytest.mark.parametrize(("out", "what"), [("test", "features"), ("lang", "phones")])
+def test_nothing_is_decoded_into_what_is_read(recogniser, tmp_path, out, what):
+    before = set(os.listdir(out))
+    with pytest.raises(ConfigError, match=f"{out}: is where the {what} come from"):
+        decode("exp/x", "test", out, lang="lang")
+    with pytest.raises(ConfigError, match=f"{out}/.: is where the {what} come from"):
+        decode("exp/x", "test", f"{tmp_path}/{out}/.", lang="lang")
+    assert set(os.listdir(out)) == before

@@ -1,6 +1,9 @@
 """The order in which recordings are done."""
 
-from pipeline.batch.execution import longest_first
+import pytest
+
+from features.errors import ConfigError
+from pipeline.batch.execution import find_items, longest_first
 from pipeline.batch.items import Item
 
 
@@ -15,3 +18,12 @@ def test_long_recordings_come_first(tmp_path):
     items.append(Item("segment", str(tmp_path / "long"), start=1.0, end=3.0))
     found = [item.id for item in longest_first(items)]
     assert found == ["long", "segment", "middle", "short"]
+
+
+def test_results_do_not_go_into_the_data_dir_they_are_of(tmp_path):
+    for name in ("wav.scp", "utt2spk"):
+        (tmp_path / name).write_text("u x.wav\n")
+    with pytest.raises(ConfigError, match="is where the recordings come from"):
+        find_items("transcribe", [str(tmp_path)], out=f"{tmp_path}/../{tmp_path.name}")
+    found = find_items("transcribe", [str(tmp_path)], out=str(tmp_path / "out"))
+    assert [item.id for item in found] == ["u"]

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from features.errors import ConfigError, DataError
+from pipeline.data import split
 from pipeline.datadir import operations
 from pipeline.datadir.datadir import DataDir, Segment, read_datadir, write_datadir
 from pipeline.datadir.lang import Lang
@@ -268,13 +269,47 @@ def test_what_not_all_have_is_named(data, tmp_path):
 def test_folders_made_otherwise_are_never_replaced(data, tmp_path):
     (tmp_path / "exp").mkdir()
     (tmp_path / "exp" / "precious").write_text("weeks of work")
-    for out in (tmp_path / "exp", data.path):
-        with pytest.raises(DataError, match="exists and was not made by keraldi data"):
-            operations.write_part(data, {"ann-0"}, out)
+    with pytest.raises(DataError, match="exists and was not made by keraldi data"):
+        operations.write_part(data, {"ann-0"}, tmp_path / "exp")
     assert (tmp_path / "exp" / "precious").exists()
     for chosen in ({"ann-0"}, {"bob-0"}):  # its own it makes anew
         operations.write_part(data, chosen, tmp_path / "part")
     assert read_datadir(tmp_path / "part").utterances == ("bob-0",)
+
+
+@pytest.mark.parametrize("name", ["part", "part/.", "link", "other/../part"])
+@pytest.mark.parametrize("how", ["subset", "combine", "perturb"])
+def test_no_data_dir_is_written_over_itself(data, tmp_path, how, name):
+    part = operations.write_part(data, {"ann-0", "bob-0"}, tmp_path / "part")
+    before = (tmp_path / "part" / "utt2spk").read_bytes()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to("part")
+    out = f"{tmp_path}/{name}"
+    with pytest.raises(
+        ConfigError, match="is where the utterances come from; give another"
+    ):
+        if how == "subset":
+            operations.write_part(part, {"ann-0"}, out)
+        elif how == "combine":
+            other = operations.write_part(data, {"eve-0"}, tmp_path / "eve")
+            operations.combine([other, part], out)
+        else:
+            operations.perturb_speed(part, (1.1,), out)
+    assert (tmp_path / "part" / "utt2spk").read_bytes() == before
+
+
+def test_no_data_dir_is_replaced_that_holds_the_source(data, tmp_path):
+    operations.write_part(data, {"ann-0", "bob-0"}, tmp_path / "part")
+    inner = operations.write_part(data, {"ann-0"}, tmp_path / "part" / "inner")
+    with pytest.raises(ConfigError, match="part: holds .*inner, where the utterances"):
+        operations.write_part(inner, {"ann-0"}, tmp_path / "part")
+
+
+def test_a_split_over_its_source_writes_no_part(data, tmp_path):
+    source = operations.write_part(data, {"ann-0", "bob-0"}, tmp_path / "2")
+    with pytest.raises(ConfigError, match="2: is where the utterances come from"):
+        split(str(source.path), str(tmp_path), parts=2)
+    assert not (tmp_path / "1").exists()
 
 
 def test_perturbed_copies_are_speakers_of_their_own(data, tmp_path):
