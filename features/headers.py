@@ -8,6 +8,10 @@ from features.errors import AudioError
 
 _UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what programs write that stream WAV into a pipe
 _SPHERE_MAGIC = b"NIST_1A"
+_OGG_MAGIC = b"OggS"
+_OGG_HEADER = 27  # bytes of a page's header before its table of segments
+_OGG_LARGEST = _OGG_HEADER + 255 + 255 * 255  # a page of 255 segments of 255 bytes
+_OGG_END = 4  # the flag of a stream's last page
 
 
 def _riff_data_size(file: BinaryIO) -> tuple[int, int] | None:
@@ -55,6 +59,43 @@ def _check_sphere(fields: dict[str, str], name: str) -> None:
             )
 
 
+def _last_ogg_page(tail: bytes) -> bytes:
+    """The last page that begins in the end of a file, with what follows it; empty if none."""
+    place = len(tail)
+    while (place := tail.rfind(_OGG_MAGIC, 0, place)) >= 0:
+        page = tail[place:]
+        # Sound may hold the magic by chance, but hardly version 0 and no more than three flags.
+        if len(page) < 6 or (page[4] == 0 and page[5] < 8):
+            return page
+    return b""
+
+
+def _check_ogg(file: BinaryIO, name: str) -> None:
+    """Checks that the last page of an Ogg file is all there, and ends its stream.
+
+    What programs put behind it, such as tags, is passed over.
+
+    References:
+        RFC 3533, section 6: the header of a page.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _OGG_LARGEST))
+    page = _last_ogg_page(file.read())
+    segments = page[26] if len(page) >= _OGG_HEADER else 0
+    body = _OGG_HEADER + segments
+    if not page:
+        fault = "no page at its end"
+    elif len(page) < body + sum(page[_OGG_HEADER:body]):
+        fault = "its last page is cut short"
+    elif not page[5] & _OGG_END:
+        fault = "its last page does not end the stream"
+    else:
+        return
+    raise AudioError(
+        f"{name}: truncated: {fault}; copy it again, or convert what is there to WAV"
+    )
+
+
 def check_whole(file: BinaryIO, name: str) -> None:
     """Checks that a file holds what its header promises: libsndfile does not."""
     if not file.read(1):
@@ -66,6 +107,9 @@ def check_whole(file: BinaryIO, name: str) -> None:
             f"{name}: truncated: {sizes[1]} bytes of samples where the header promises "
             f"{sizes[0]}; copy it again"
         )
+    file.seek(0)
+    if file.read(len(_OGG_MAGIC)) == _OGG_MAGIC:
+        _check_ogg(file, name)
     file.seek(0)
     fields = _sphere_fields(file)
     if fields is not None:

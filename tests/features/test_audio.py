@@ -122,6 +122,48 @@ def bad_files(folder: Path) -> None:
     os.mkfifo(folder / "pipe.wav")
 
 
+# whole files as libsndfile writes them: one page of sound, several, and streams in a row
+OGG = [("VORBIS", 400), ("VORBIS", 60_000), ("OPUS", 400), ("OPUS", 60_000)]
+
+
+def ogg_file(path: Path, subtype: str, count: int) -> bytes:
+    """Writes noise as Ogg, and gives its bytes."""
+    noise = np.random.default_rng(3).uniform(-0.3, 0.3, count)
+    soundfile.write(path, noise, RATE, format="OGG", subtype=subtype)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(("subtype", "count"), OGG)
+def test_whole_ogg_files_are_heard_to_their_end(subtype, count, tmp_path):
+    path = tmp_path / "a.ogg"
+    content = ogg_file(path, subtype, count)
+    # streams in a row are a file; tags behind the last page are no sound
+    for more in (b"", content, b"TAG" + bytes(125), b"OggS by chance" + bytes(40)):
+        path.write_bytes(content + more)
+        assert len(read_audio(path)[0]) >= count
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_an_ogg_file_cut_anywhere_is_told(subtype, tmp_path):
+    path = tmp_path / "a.ogg"
+    content = ogg_file(path, subtype, 60_000)
+    last = content.rindex(b"OggS")
+    # at a page's end, in its magic, header, table and sound, and in halves
+    for end in (last, last + 2, last + 5, last + 20, last + 28, len(content) - 1):
+        path.write_bytes(content[:end])
+        with pytest.raises(AudioError, match="truncated.*copy it again") as caught:
+            read_audio(path)
+        assert str(caught.value).startswith(f"{path}: ")
+    for keep in (0.5, 0.7, 0.9):
+        path.write_bytes(content)
+        cut(path, keep)
+        with pytest.raises(AudioError, match="truncated: its last page "):
+            read_audio(path)
+    path.write_bytes(content + bytes(70_000))
+    with pytest.raises(AudioError, match="truncated: no page at its end"):
+        read_audio(path)
+
+
 BAD = {
     "pipe.wav": "a pipe, socket or device, not a file; write its sound",
     "empty.wav": "empty file",
