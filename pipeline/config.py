@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import re
 import typing
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,12 +15,19 @@ from features.errors import ConfigError
 from features.files import write_text
 
 T = TypeVar("T")
+Place = tuple[int | str, ...]
 
 
-def _names_at(schema: type, location: tuple[int | str, ...]) -> list[str]:
-    """Lists the field names of the dataclass that holds the key at `location`."""
+def _joined(keys: Place) -> str:
+    """A place as a person writes it: `network.layers[0].cells`."""
+    parts = (f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    return "".join(parts).removeprefix(".")
+
+
+def _kind_at(schema: type, location: Place) -> Any:
+    """What stands at `location`, where that is a dataclass."""
     kind: Any = schema
-    for key in location[:-1]:
+    for key in location:
         if isinstance(key, int):
             kind = typing.get_args(kind)[0] if typing.get_args(kind) else kind
         elif dataclasses.is_dataclass(kind):
@@ -33,16 +41,19 @@ def _names_at(schema: type, location: tuple[int | str, ...]) -> list[str]:
         ):
             origin = typing.get_origin(kind)
             kind = kind if origin in (list, tuple) else options[0]
-    return (
-        [f.name for f in dataclasses.fields(kind)]
-        if dataclasses.is_dataclass(kind)
-        else []
-    )
+    return kind
+
+
+def _names_at(schema: type, location: Place) -> list[str]:
+    """Lists the field names of the dataclass that holds the key at `location`."""
+    kind = _kind_at(schema, location[:-1])
+    known = dataclasses.is_dataclass(kind)
+    return [f.name for f in dataclasses.fields(kind)] if known else []
 
 
 def _describe(error: Any, schema: type, source: str) -> str:
     """Turns one pydantic fault into one line with place and mend."""
-    place = ".".join(str(part) for part in error["loc"]) or "(top)"
+    place = _joined(error["loc"]) or "(top)"
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         known = _names_at(schema, error["loc"])
         near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
@@ -61,10 +72,10 @@ def _describe(error: Any, schema: type, source: str) -> str:
     return f"{source}: {place}: {error['msg']}, got {error['input']!r}"
 
 
-def _truths(values: Any, made: Any, place: str = "") -> list[str]:
+def _truths(values: Any, made: Any, place: Place = ()) -> list[str]:
     """Where `true` or `false` stands for a number, which pydantic would take as 1 or 0."""
     if isinstance(values, bool) and isinstance(made, int | float):
-        return [] if isinstance(made, bool) else [place]
+        return [] if isinstance(made, bool) else [_joined(place)]
     pairs: list[tuple[Any, Any, Any]] = []
     if isinstance(values, dict) and dataclasses.is_dataclass(made):
         pairs = [(key, value, getattr(made, key)) for key, value in values.items()]
@@ -75,8 +86,40 @@ def _truths(values: Any, made: Any, place: str = "") -> list[str]:
     return [
         found
         for key, value, part in pairs
-        for found in _truths(value, part, f"{place}.{key}" if place else str(key))
+        for found in _truths(value, part, (*place, key))
     ]
+
+
+def _mappings(values: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
+    """All mappings in `values` and where they stand, what is inside of others first."""
+    within: Iterable[tuple[int | str, Any]] = ()
+    if isinstance(values, list):
+        within = enumerate(values)
+    elif isinstance(values, dict):
+        within = values.items()
+    for key, value in within:
+        yield from _mappings(value, (*place, key))
+    if isinstance(values, dict):
+        yield place, values
+
+
+def _refused(values: Any, schema: type, source: str) -> list[str]:
+    """What dataclasses say of settings that pydantic finds well each by itself."""
+    lines: list[str] = []
+    told: list[Place] = []
+    for place, mapping in _mappings(values):
+        kind = _kind_at(schema, place)
+        inner = any(deeper[: len(place)] == place for deeper in told)
+        if inner or not dataclasses.is_dataclass(kind):
+            continue
+        try:
+            TypeAdapter(kind).validate_python(mapping)
+        except ConfigError as error:
+            told.append(place)
+            lines.append(": ".join(filter(None, [source, _joined(place), str(error)])))
+        except ValidationError:
+            continue
+    return lines
 
 
 def check(values: Any, schema: type[T], *, source: str) -> T:
@@ -100,8 +143,8 @@ def check(values: Any, schema: type[T], *, source: str) -> T:
         missing = {f"{source}: {name} is missing; add it" for name in meant}
         lines = [line for line in lines if line not in missing]
         raise ConfigError("\n".join(lines)) from None
-    except ConfigError as error:  # two settings that exclude each other
-        raise ConfigError(f"{source}: {error}") from None
+    except ConfigError:  # out of range, or two settings that exclude each other
+        raise ConfigError("\n".join(_refused(values, schema, source))) from None
     truths = _truths(values, made)
     if truths:
         raise ConfigError(

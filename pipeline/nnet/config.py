@@ -1,13 +1,23 @@
 """The settings of a network and its training, as they stand in `conf/*.yaml`."""
 
+import difflib
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from features.augment import SpecAugment
 from features.errors import ConfigError
 from features.frontend import FrontendOptions
+from pipeline.nnet.ranges import (
+    bound,
+    check_gru_norm,
+    flag,
+    implementation,
+    positive,
+    share,
+)
 
 _STRICT = {"extra": "forbid"}
 Positive = Annotated[int, Field(gt=0)]
@@ -15,19 +25,27 @@ Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
-IMPLEMENTATIONS = ("auto", "engine", "cudnn")  # of what runs a recurrent layer
-_NOISE = {"dropout", "recurrent_dropout", "zoneout"}
-_WHERE = {"implementation"}
-_LSTM = (
-    _NOISE
-    | _WHERE
-    | {"peepholes", "forget_gate", "forget_bias", "layer_norm", "cell_clip"}
-)
-_CELL_OPTIONS = {
+_Checks = dict[str, Callable[[str, Any], object]]
+_ALL: _Checks = {
+    "dropout": share,
+    "recurrent_dropout": share,
+    "zoneout": share,
+    "implementation": implementation,
+}
+_LSTM: _Checks = {
+    **_ALL,
+    "peepholes": flag,
+    "forget_gate": flag,
+    "forget_bias": flag,
+    "layer_norm": flag,
+    "cell_clip": bound,
+}
+_CELL_OPTIONS: dict[str, _Checks] = {
+    "rnn": {**_ALL, "layer_norm": flag},
     "lstm": _LSTM,
-    "lstmp": _LSTM | {"nonrecurrent", "projection_clip"},
-    "gru": _NOISE | _WHERE | {"reset_after", "layer_norm"},
-    "rnn": _NOISE | {"layer_norm"},
+    "lstmp": {**_LSTM, "nonrecurrent": positive, "projection_clip": bound},
+    "gru": {**_ALL, "reset_after": flag, "layer_norm": flag},
+    "ligru": _ALL,
 }
 
 
@@ -69,22 +87,6 @@ class LayerOptions:
             raise ConfigError(
                 f"a layer of type {self.type} has no projection; use type: lstmp or gru"
             )
-        known = _CELL_OPTIONS.get(self.type, _NOISE)
-        for name in () if self.type == "dense" else self.options:
-            if name not in known:
-                raise ConfigError(
-                    f"options.{name}: a layer of type {self.type} takes "
-                    f"{', '.join(sorted(known))}"
-                )
-            value = self.options[name]
-            if name == "implementation" and value not in IMPLEMENTATIONS:
-                raise ConfigError(
-                    f"options.{name}: expected {', '.join(IMPLEMENTATIONS)}, got {value!r}"
-                )
-            if name != "implementation" and isinstance(value, str):
-                raise ConfigError(
-                    f"options.{name}: expected a number, true or false, got {value!r}"
-                )
         if self.options and self.type == "dense":
             raise ConfigError("a dense layer has no options; remove options")
         if self.bidirectional != "none" and self.type == "dense":
@@ -93,6 +95,22 @@ class LayerOptions:
             raise ConfigError(
                 f"the activations of type {self.type} are fixed; remove activation"
             )
+        self._check_options()
+
+    def _check_options(self) -> None:
+        """That the cell has the options, and their values are in range."""
+        checks = _CELL_OPTIONS.get(self.type, {})
+        for name, value in self.options.items():
+            if name not in checks:
+                near = difflib.get_close_matches(name, checks, n=1)
+                mend = f"did you mean {near[0]!r}? A" if near else "a"
+                raise ConfigError(
+                    f"options.{name}: unknown; {mend} layer of type {self.type} takes "
+                    f"{', '.join(sorted(checks))}"
+                )
+            checks[name](f"options.{name}", value)
+        if self.type == "gru" and self.options.get("layer_norm"):
+            check_gru_norm("options.layer_norm", bool(self.options.get("reset_after")))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,10 @@ class Inner:
     rate: float = 0.5
     loud: bool = False
 
+    def __post_init__(self) -> None:
+        if self.loud and self.rate > 1:
+            raise ConfigError(f"loud: expected a rate of at most 1, got {self.rate:g}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outer:
@@ -27,6 +31,11 @@ class Outer:
 
     epochs: int
     inner: list[Inner] = field(default_factory=list)
+    other: Inner | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < len(self.inner):
+            raise ConfigError("epochs: expected one for each of inner")
 
 
 @pytest.fixture
@@ -55,7 +64,7 @@ def test_written_then_read_is_the_same(tmp_path):
         ("epochs: true\n", "x.yaml: epochs: expected a number, got true or false"),
         (
             "epochs: 2\ninner: [{rate: false}]\n",
-            "x.yaml: inner.0.rate: expected a number, got true or false",
+            "x.yaml: inner[0].rate: expected a number, got true or false",
         ),
         ("epoch: 3\n", "x.yaml: unknown key 'epoch'; did you mean 'epochs'?"),
         (
@@ -68,3 +77,15 @@ def test_written_then_read_is_the_same(tmp_path):
 def test_a_fault_is_one_line(told, text, message):
     assert told(text) == message
     assert not re.search("\n", told(text))
+
+
+def test_settings_that_exclude_each_other_are_told_with_their_places(told):
+    loud = "{rate: 2, loud: true}"
+    assert told(f"epochs: 9\ninner: [{{}}, {loud}, {loud}]\nother: {loud}\n") == (
+        "x.yaml: inner[1]: loud: expected a rate of at most 1, got 2\n"
+        "x.yaml: inner[2]: loud: expected a rate of at most 1, got 2\n"
+        "x.yaml: other: loud: expected a rate of at most 1, got 2"
+    )
+    assert told("epochs: 0\ninner: [{}]\n") == (
+        "x.yaml: epochs: expected one for each of inner"
+    )

@@ -1,10 +1,8 @@
-"""What layers and cells are given: numbers in range, known options, shapes that fit."""
+"""What layers and cells are given: known options, shapes that fit."""
 
 import difflib
 import inspect
-import math
 from collections.abc import Iterable, Sequence
-from numbers import Integral, Real
 from typing import Any
 
 import tensorflow as tf
@@ -15,48 +13,6 @@ Shape = Sequence[int | None]
 
 # A slip of the pen, or Keras's unit_forget_bias; recurrent_activation is no recurrent_initializer.
 _ALIKE = 0.8
-
-
-def positive(name: str, value: Any) -> int:
-    """`value` if it is a whole number of at least one."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ConfigError(
-            f"{name}: expected a whole number of at least 1, got {value!r}"
-        )
-    return int(value)
-
-
-def positive_or_none(name: str, value: Any) -> int | None:
-    """`value` if it is None or a whole number of at least one."""
-    return None if value is None else positive(name, value)
-
-
-def _is_number(value: Any) -> bool:
-    real = isinstance(value, Real) and not isinstance(value, bool)
-    return real and not math.isnan(value)
-
-
-def share(name: str, value: Any) -> float:
-    """`value` if it is at least nought and less than one."""
-    if not (_is_number(value) and 0.0 <= value < 1.0):
-        raise ConfigError(f"{name}: expected at least 0 and less than 1, got {value!r}")
-    return float(value)
-
-
-def bound(name: str, value: Any) -> float | None:
-    """`value` if it is None or above nought."""
-    if value is None:
-        return None
-    if not (_is_number(value) and value > 0.0):
-        raise ConfigError(f"{name}: expected None or more than 0, got {value!r}")
-    return float(value)
-
-
-def flag(name: str, value: Any) -> bool:
-    """`value` if it is True or False."""
-    if not isinstance(value, bool):
-        raise ConfigError(f"{name}: expected True or False, got {value!r}")
-    return value
 
 
 def options_of(kind: type, base: type) -> list[str]:

@@ -10,8 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
-from features.errors import ConfigError
-from pipeline.nnet.config import IMPLEMENTATIONS
+from pipeline.nnet.ranges import implementation
 from pipeline.nnet.recurrent import cudnn
 from pipeline.nnet.recurrent.cells import Cell, GRUCell
 
@@ -30,15 +29,6 @@ class Choice(NamedTuple):
         return f"{self.name}: {self.reason}"
 
 
-def checked(wish: str) -> str:
-    """`wish` if it is one of `IMPLEMENTATIONS`."""
-    if wish not in IMPLEMENTATIONS:
-        raise ConfigError(
-            f"implementation: expected {', '.join(IMPLEMENTATIONS)}, got {wish!r}"
-        )
-    return wish
-
-
 @contextmanager
 def use_implementation(wish: str) -> Iterator[None]:
     """Within it all layers are run, and traced, as if made with `implementation=wish`.
@@ -50,7 +40,7 @@ def use_implementation(wish: str) -> Iterator[None]:
     Raises:
         ConfigError: there is no such implementation.
     """
-    token = _forced.set(checked(wish))
+    token = _forced.set(implementation("implementation", wish))
     try:
         yield
     finally:

@@ -6,11 +6,11 @@ import keras
 import tensorflow as tf
 
 from features.errors import ConfigError
+from pipeline.nnet import ranges
 from pipeline.nnet.recurrent import cudnn
 from pipeline.nnet.recurrent.arguments import (
     check_call,
     options_of,
-    positive,
     refuse_unknown,
 )
 from pipeline.nnet.recurrent.cells import (
@@ -21,7 +21,7 @@ from pipeline.nnet.recurrent.cells import (
     SimpleRNNCell,
 )
 from pipeline.nnet.recurrent.engine import run
-from pipeline.nnet.recurrent.implementation import checked, choose, insisted
+from pipeline.nnet.recurrent.implementation import choose, insisted
 from pipeline.nnet.recurrent.protocol import Sequences, Tensors
 from pipeline.nnet.threads import shards_for
 
@@ -69,7 +69,7 @@ class Recurrent(keras.layers.RNN):
             self.cell_class(units, name="cell", **inner, **kwargs), **outer
         )
         self.input_spec = keras.layers.InputSpec(ndim=3)
-        self._wish = checked(implementation)
+        self._wish = ranges.implementation("implementation", implementation)
         lacking = cudnn.lacks(self.cell)
         if self._wish == "cudnn" and lacking:
             raise ConfigError(
@@ -239,7 +239,7 @@ class LSTMP(Recurrent):
     cell_class = LSTMPCell
 
     def __init__(self, units: int, *, projection: int, **kwargs: Any) -> None:
-        projection = positive("projection", projection)
+        projection = ranges.positive("projection", projection)
         super().__init__(units, projection=projection, **kwargs)
 
 

@@ -137,9 +137,16 @@ def test_weights_start_as_promised(name):
     ("kind", "options", "message"),
     [
         ("lstm", {"implementation": "gpu"}, "expected auto, engine, cudnn, got 'gpu'"),
-        ("gru", {"zoneout": "much"}, "zoneout: expected a number, true or false"),
-        ("rnn", {"implementation": "auto"}, "a layer of type rnn takes dropout"),
-        ("lstmp", {"peephole": True}, "a layer of type lstmp takes cell_clip"),
+        (
+            "gru",
+            {"zoneout": "much"},
+            "zoneout: expected at least 0 and less .*, got 'much'",
+        ),
+        ("rnn", {"implementation": "gpu"}, "expected auto, engine, cudnn, got 'gpu'"),
+        ("rnn", {"peepholes": True}, "unknown; a layer of type rnn takes dropout"),
+        ("lstmp", {"peephole": True}, "'peepholes'.* of type lstmp takes cell_clip"),
+        ("lstmp", {"nonrecurrent": 0}, "nonrecurrent: expected a whole number"),
+        ("gru", {"layer_norm": True}, "layer_norm: .* give reset_after too"),
         ("dense", {"zoneout": 0.1}, "a dense layer has no options"),
     ],
 )
@@ -148,8 +155,9 @@ def test_wrong_options_of_a_layer_are_told(kind, options, message):
         LayerOptions(type=kind, cells=4, options=options)
 
 
-def test_an_implementation_is_handed_to_the_layers():
-    options = LayerOptions(type="lstm", cells=4, options={"implementation": "engine"})
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "lstmp", "gru", "ligru"])
+def test_an_implementation_is_handed_to_the_layers(kind):
+    options = LayerOptions(type=kind, cells=4, options={"implementation": "engine"})
     assert make_recurrent(options, name="x").implementation == "engine: asked for"
 
 

@@ -221,7 +221,18 @@ def test_a_foreign_model_is_refused(tmp_path):
         ),
         (
             {"network": {"layers": [{"type": "lstm", "cells": 3, "dropout": 7.0}]}},
-            "got 7.0",
+            "layers[0].dropout: Input should be less than 1, got 7.0",
+        ),
+        (
+            {
+                "network": {
+                    "layers": [
+                        {"type": "lstm", "cells": 3},
+                        {"type": "lstm", "cells": 3, "options": {"zoneout": 2}},
+                    ]
+                }
+            },
+            "network.layers[1]: options.zoneout: expected at least 0 and less than 1",
         ),
     ],
 )

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from features.errors import ConfigError
-from pipeline.nnet.recurrent.arguments import positive, share
+from pipeline.nnet.ranges import positive, share
 from pipeline.nnet.recurrent.protocol import Frame, Tensors, Weights
 
 _RULES = {

@@ -5,8 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from features.errors import ConfigError
-from pipeline.nnet.recurrent.arguments import flag, positive_or_none
+from pipeline.nnet.ranges import check_gru_norm, flag, positive_or_none
 from pipeline.nnet.recurrent.cells.base import Cell, halved
 from pipeline.nnet.recurrent.cells.normalization import (
     normalize,
@@ -55,11 +54,8 @@ class GRUCell(Cell):
         **kwargs: Any,
     ) -> None:
         super().__init__(units, **kwargs)
-        if layer_norm and not reset_after:
-            raise ConfigError(
-                "layer_norm: of a GRU it needs the reset gate after the product; "
-                "give reset_after too"
-            )
+        if layer_norm:
+            check_gru_norm("layer_norm", reset_after)
         self.layer_norm = flag("layer_norm", layer_norm)
         self.reset_after = flag("reset_after", reset_after)
         self.projection = positive_or_none("projection", projection)

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from features.errors import ConfigError
-from pipeline.nnet.recurrent.arguments import bound, flag, positive_or_none
+from pipeline.nnet.ranges import bound, flag, positive_or_none
 from pipeline.nnet.recurrent.cells.base import Cell, halved
 from pipeline.nnet.recurrent.cells.normalization import normalize_rows
 from pipeline.nnet.recurrent.protocol import Tensors, Weights

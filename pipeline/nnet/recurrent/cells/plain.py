@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from features.errors import ConfigError
-from pipeline.nnet.recurrent.arguments import flag
+from pipeline.nnet.ranges import flag
 from pipeline.nnet.recurrent.cells.base import Cell
 from pipeline.nnet.recurrent.cells.normalization import (
     normalize,
