@@ -70,13 +70,13 @@ def insisted(wish: str) -> bool:
 
 def _obstacle(cell: Cell) -> str | None:
     """Why cuDNN cannot run the cell; None if it can."""
-    lacking = cudnn.lacks(cell)
-    if lacking:
-        return f"{lacking} is not in cuDNN"
     if not tf.test.is_built_with_cuda():
         return "this TensorFlow is built without CUDA"
     if not tf.config.get_visible_devices("GPU"):
         return "no CUDA device"
+    lacking = cudnn.lacks(cell)
+    if lacking:
+        return f"{lacking} is not in cuDNN"
     graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
     if graph is not None and GraphOrParentsInXlaContext(graph):
         return "XLA compiles this graph and cannot call cuDNN"

@@ -329,6 +329,8 @@ def test_without_a_device_the_engine_runs_and_says_so():
     layer = LSTM(4)
     if not tf.config.get_visible_devices("GPU"):
         assert layer.implementation == "engine: no CUDA device"
+        others = {make().implementation for make in LACKING.values()}
+        assert others == {"engine: no CUDA device"}
         with pytest.raises(ConfigError, match="had .no CUDA device.; take auto"):
             LSTM(4, implementation="cudnn")(X)
     assert LSTM(4, implementation="engine").implementation == "engine: asked for"
