@@ -1,11 +1,13 @@
 """A recogniser in three lines: load it, call it on a file or an array, get phones with times."""
 
 import contextlib
+import math
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -181,9 +183,11 @@ class Recogniser:
             ConfigError: an array without its rate, or a rate with a file.
         """
         if isinstance(audio, np.ndarray):
-            if rate_hz is None or rate_hz <= 0:
+            number = isinstance(rate_hz, Real) and not isinstance(rate_hz, bool)
+            if rate_hz is None or not (number and 0 < rate_hz < math.inf):
                 raise ConfigError(
-                    f"an array of samples needs its rate, got {rate_hz}; give rate_hz"
+                    f"an array of samples needs its rate, got {rate_hz!r}; give rate_hz, a "
+                    "number of samples a second"
                 )
             check_rate(rate_hz, "array")
             found = resample(mono_samples(audio), rate_hz, self.rate_hz)
