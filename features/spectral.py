@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from features.kaldi_frames import Filterbank
 
 Positive = Annotated[int, Field(gt=0)]
+Milliseconds = Annotated[float, Field(gt=0, le=1000)]  # longer is a slip of the pen
 # Frames transformed at once, at most: what is between stays in the processor's cache, and in
 # memory that the allocator keeps (with 112 it fetches 240 pages anew for each second of audio).
 _BLOCK = 80
@@ -47,8 +48,8 @@ class FeatureOptions:
     rate_hz: Positive = 16000
     num_mels: Positive = 40
     num_ceps: Positive = 13
-    frame_length_ms: Annotated[float, Field(gt=0)] = 25.0
-    frame_shift_ms: Annotated[float, Field(gt=0)] = 10.0
+    frame_length_ms: Milliseconds = 25.0
+    frame_shift_ms: Milliseconds = 10.0
     low_hz: Annotated[float, Field(ge=0)] = 20.0
     high_hz: Annotated[float, Field(ge=0)] = 0.0
 
@@ -59,6 +60,12 @@ class FeatureOptions:
                 f"low_hz {self.low_hz:g}, high_hz {self.high_hz:g}: expected low_hz < high_hz "
                 f"<= {self.rate_hz / 2:g}, half of rate_hz"
             )
+        for name in ("frame_length", "frame_shift"):
+            if getattr(self, name) < 1:
+                raise ConfigError(
+                    f"{name}_ms: expected at least one sample at {self.rate_hz} Hz, got "
+                    f"{getattr(self, f'{name}_ms'):g} ms"
+                )
         if self.kind == "mfcc" and self.num_ceps > self.num_mels:
             raise ConfigError(
                 f"num_ceps {self.num_ceps}: at most num_mels, {self.num_mels}"

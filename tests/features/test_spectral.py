@@ -83,6 +83,8 @@ def test_less_than_a_frame_is_told():
         ({"high_hz": 9000}, "high_hz <= 8000|<= 8000"),
         ({"low_hz": 5000, "high_hz": 4000}, "low_hz < high_hz"),
         ({"kind": "mfcc", "num_ceps": 50}, "at most num_mels, 40"),
+        ({"frame_shift_ms": 0.01}, "frame_shift_ms: expected at least one sample at"),
+        ({"frame_length_ms": 0.01}, "frame_length_ms: .* got 0.01 ms"),
     ],
 )
 def test_wrong_options_are_told(changes, message):

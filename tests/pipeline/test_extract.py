@@ -180,6 +180,16 @@ def test_wrong_options_are_told(data, options, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_a_frame_of_days_is_told_once_and_not_for_every_utterance(
+    data, tmp_path, capsys
+):
+    (tmp_path / "f.yaml").write_text("frame_length_ms: 1e9\n")
+    assert extract(data, "--config", str(tmp_path / "f.yaml")) == 2
+    told = capsys.readouterr().err
+    assert "f.yaml: frame_length_ms: Input should be less than or equal to 1000" in told
+    assert told.count("\n") == 1
+
+
 def test_a_misspelt_setting_is_told_with_the_right_one(data, tmp_path, capsys):
     (tmp_path / "f.yaml").write_text("num_mel: 40\n")
     assert extract(data, "--config", str(tmp_path / "f.yaml")) == 2
