@@ -147,6 +147,13 @@ def _dashes_last(words: Sequence[str]) -> list[str]:
     return [*options, "--", *dashes, *words[end + 1 :]] if dashes else list(words)
 
 
+def _named(words: Sequence[str]) -> str:
+    """The stage that is asked for, with its part: `data subset`."""
+    groups = {"prepare": PREPARE, "data": DATA}
+    parts = [name for name, *_ in groups.get(words[0], ())] if words else []
+    return " ".join(words[: 2 if words[1:2] and words[1] in parts else 1])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one stage.
 
@@ -191,7 +198,7 @@ def _run(words: list[str], *, quickly: bool) -> int:
             return 2
         return command(*bound.args, **bound.kwargs)
 
-    return guarded(words[0] if words else "", stage)
+    return guarded(_named(words), stage)
 
 
 if __name__ == "__main__":

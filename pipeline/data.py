@@ -88,7 +88,7 @@ def combine(out: str, *sources: str) -> None:
     """
     if len(sources) < 2:
         raise ConfigError(
-            f"combine: expected two or more data dirs, got {len(sources)}"
+            f"expected two or more data dirs to combine, got {len(sources)}"
         )
     whole, left_out = operations.combine([read_datadir(path) for path in sources], out)
     if left_out:

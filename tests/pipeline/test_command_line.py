@@ -69,6 +69,20 @@ def test_mistakes_are_told_with_status_2(words, message, capsys):
     assert message in captured.out + captured.err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("data combine a", "data combine: error: expected two or more data dirs"),
+        ("data subset /absent b --first 1", "data subset: error: /absent"),
+        ("prepare fsdd /absent", "prepare fsdd: error: /absent"),
+        ("validate /absent", "validate: error: /absent: no such"),
+    ],
+)
+def test_a_mistake_names_the_command_with_its_part(words, message, capsys):
+    assert main(words.split()) == 2
+    assert capsys.readouterr().err.startswith(f"keraldi {message}")
+
+
 def test_only_mistakes_of_the_users_lose_their_traceback(capsys):
     def mistake():
         raise DataError("data/x:3: wrong; mend it")
