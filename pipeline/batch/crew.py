@@ -121,6 +121,7 @@ class Crew:
                     "distributed.scheduler.work-stealing": False,
                     "distributed.worker.profile.enabled": False,
                     "distributed.admin.tick.interval": "1s",
+                    "distributed.admin.system-monitor.disk": False,
                 }
             )
         )
