@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +18,7 @@ from pipeline.alignments import write_alignments
 from pipeline.config import load
 from pipeline.datadir.datadir import DataDir, read_datadir
 from pipeline.datadir.lang import Lang, read_lang
-from pipeline.datadir.times import frame_labels, read_ctm
+from pipeline.datadir.times import PhoneInterval, frame_labels, holes, read_ctm
 from pipeline.datadir.transcripts import Transcripts
 from pipeline.decoding.forced import align_ctc, align_transcript
 from pipeline.nnet.config import TrainConfig
@@ -28,6 +28,7 @@ from pipeline.stage import Stamp, note, progress, require
 if TYPE_CHECKING:
     from pipeline.nnet.recogniser import Recogniser
 
+_ROUNDED = 0.02  # seconds between marks that rounding, or a frame, explains
 _WATCHED = 100  # utterances whose loss is shown while a flat start trains
 
 
@@ -78,6 +79,24 @@ def check_extracted(data: DataDir) -> None:
         )
 
 
+def _tell_holes(
+    marks: Mapping[str, Sequence[PhoneInterval]], place: Path, frame_shift: float
+) -> None:
+    """Warns of stretches without a mark, which rounding does not explain."""
+    longest = max(_ROUNDED, frame_shift)
+    found = {utt: gaps for utt in marks if (gaps := holes(marks[utt], longest))}
+    if not found:
+        return
+    first, gaps = next(iter(found.items()))
+    count = sum(map(len, found.values()))
+    note(
+        f"align: warning: {place}: {counted(count, 'hole')} of more than {1000 * longest:g} ms "
+        f"in the marks of {counted(len(found), 'utterance')}, first in {first!r} from "
+        f"{gaps[0][0]:.3f} to {gaps[0][1]:.3f} s: these frames take the phone before (at the "
+        "start that behind); mark silence there if it is that"
+    )
+
+
 def from_times(
     data: DataDir, lang: Lang, features: FeatureOptions
 ) -> dict[str, np.ndarray]:
@@ -86,7 +105,10 @@ def from_times(
     Raises:
         DataError: an utterance has no times, an unknown phone, or times that do not fit.
     """
-    intervals = read_ctm(Path(data.path) / "phones.ctm")
+    place, frame_shift = data.path / "phones.ctm", features.frame_shift_ms / 1000.0
+    intervals = read_ctm(place)
+    used = {u: intervals[u] for u in data.utterances if u in intervals}
+    _tell_holes(used, place, frame_shift)
     frames = data.utt2num_frames or {}
 
     def label(utt: str) -> np.ndarray:
@@ -95,7 +117,7 @@ def from_times(
         names = frame_labels(
             intervals[utt],
             num_frames=frames[utt],
-            frame_shift=features.frame_shift_ms / 1000.0,
+            frame_shift=frame_shift,
             frame_length=features.frame_length_ms / 1000.0,
         )
         return np.array(lang.phones.indices(names), np.int32)

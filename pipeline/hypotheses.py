@@ -13,7 +13,8 @@ from pipeline.batch.items import safe_id
 from pipeline.config import save
 from pipeline.datadir.datadir import DataDir
 from pipeline.datadir.tables import read_lines, write_table
-from pipeline.datadir.times import PhoneInterval, write_ctm, write_textgrid
+from pipeline.datadir.textgrid import write_textgrid
+from pipeline.datadir.times import PhoneInterval, write_ctm
 from pipeline.decoding.decoder import Decoder, Hypothesis
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.decoding.tuning import Trial

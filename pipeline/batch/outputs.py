@@ -14,7 +14,8 @@ from features.files import atomic_file
 from pipeline.batch.assembly import part_path
 from pipeline.batch.items import safe_id
 from pipeline.batch.journal import Outcome
-from pipeline.datadir.times import PhoneInterval, ctm_lines, textgrid_lines
+from pipeline.datadir.textgrid import textgrid_lines
+from pipeline.datadir.times import PhoneInterval, ctm_lines
 
 Format = Literal["text", "ctm", "jsonl", "textgrid"]
 Layout = Literal["stream", "files"]

@@ -1,15 +1,16 @@
 """Every fault of a data dir, each with its file, line and mend."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from features.errors import DataError, counted, named
 from features.temporaries import recover
+from pipeline.datadir.agreement import Agreement
 from pipeline.datadir.durations import RecordingTimes
 from pipeline.datadir.lang import Lang
 from pipeline.datadir.rows import KEYS, Rows, number_in
-from pipeline.datadir.times import read_ctm
+from pipeline.datadir.times import PhoneInterval, phones_of, read_ctm
 from pipeline.datadir.values import check_values
 
 _MOST = 1000  # faults of one kind that are listed one by one: a page, not a book
@@ -216,6 +217,28 @@ class Validator:
             self.faults.append(
                 f"{path}: unknown phone {phone!r}; add it to phones.txt or correct it"
             )
+        if self._lang is not None:
+            self._check_spoken(intervals, self._lang, unknown)
+
+    def _check_spoken(
+        self,
+        intervals: Mapping[str, Sequence[PhoneInterval]],
+        lang: Lang,
+        unknown: set[str],
+    ) -> None:
+        """Holds `text` against the marked phones; what is unknown is told of elsewhere."""
+        agreement = Agreement(lang)
+        for row in self._tables.get("text", []):
+            words, marked = row.value.split(), phones_of(intervals.get(row.key, ()))
+            if not marked or not unknown.isdisjoint(marked):
+                continue
+            if all(map(lang.find, words)) and (part := agreement.fault(words, marked)):
+                self._fault(
+                    "text",
+                    row.number,
+                    f"{row.key!r} is not what phones.ctm marks: {part}; correct the text or "
+                    "the marks, or add the pronunciation to lexicon.txt",
+                )
 
     def _check_text(self, lang: Lang) -> None:
         counts: dict[str, list[int]] = {}

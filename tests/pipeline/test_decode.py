@@ -15,7 +15,8 @@ from pipeline.datadir.datadir import DataDir, write_datadir
 from pipeline.datadir.lang import Lang, write_lang
 from pipeline.datadir.phones import Fold, PhoneTable
 from pipeline.datadir.tables import read_table, write_table
-from pipeline.datadir.times import read_ctm, read_textgrid
+from pipeline.datadir.textgrid import read_textgrid
+from pipeline.datadir.times import read_ctm
 from pipeline.decode import decode
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.lm import lm

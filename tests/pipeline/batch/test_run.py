@@ -21,7 +21,8 @@ from pipeline.batch.outputs import Outputs
 from pipeline.batch.phones import FOUND
 from pipeline.batch.run import Order, Run
 from pipeline.batch.windows import Window
-from pipeline.datadir.times import read_ctm, read_textgrid
+from pipeline.datadir.textgrid import read_textgrid
+from pipeline.datadir.times import read_ctm
 from pipeline.decoding.outputs import Clock
 
 

@@ -9,11 +9,10 @@ from features.errors import DataError
 from pipeline.datadir.times import (
     PhoneInterval,
     frame_labels,
+    holes,
     read_ctm,
     read_phn,
-    read_textgrid,
     write_ctm,
-    write_textgrid,
 )
 
 MARKS = [
@@ -21,43 +20,6 @@ MARKS = [
     PhoneInterval("a", 0.15, 0.3),
     PhoneInterval('b"', 0.4, 0.5),
 ]
-SHORT = """File type = "ooTextFile"
-Object class = "TextGrid"
-
-0
-0.7
-<exists>
-3
-"IntervalTier"
-"words"
-0
-0.7
-1
-0
-0.7
-"take 3 = yes"
-"TextTier"
-"bell"
-0
-0.7
-1
-0.2
-"ping"
-"IntervalTier"
-"Phones"
-0
-0.7
-3
-0
-0.3
-"AH0"
-0.3
-0.5
-""
-0.5
-0.7
-"B"
-"""
 
 
 def test_phn_counts_samples(tmp_path):
@@ -74,37 +36,6 @@ def test_ctm_comes_back(tmp_path):
     assert list(back) == ["b", "u"]
     assert [m.phone for m in back["u"]] == ["sil", "a", 'b"']
     np.testing.assert_allclose([m.end for m in back["u"]], [0.15, 0.3, 0.5], atol=1e-4)
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-@pytest.mark.parametrize("form", ["long", "short"])
-def test_textgrids_are_read(form, encoding, tmp_path):
-    path = tmp_path / "a.TextGrid"
-    if form == "long":
-        write_textgrid(path, MARKS, duration=0.7)
-        expected = MARKS
-    else:
-        path.write_text(SHORT)
-        expected = [PhoneInterval("AH0", 0.0, 0.3), PhoneInterval("B", 0.5, 0.7)]
-    path.write_text(path.read_text(), encoding=encoding)
-    assert read_textgrid(path) == expected
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("hello", "not a Praat TextGrid"),
-        (
-            SHORT.replace('"Phones"', '"segments"'),
-            "no interval tier 'phones'; it has words, seg",
-        ),
-        (SHORT[:-60], "cut short or damaged"),
-    ],
-)
-def test_wrong_textgrids_are_told(content, message, tmp_path):
-    (tmp_path / "a.TextGrid").write_text(content)
-    with pytest.raises(DataError, match=message):
-        read_textgrid(tmp_path / "a.TextGrid")
 
 
 @pytest.mark.parametrize(
@@ -145,6 +76,12 @@ def test_every_phone_of_two_frames_is_heard(lengths):
     )
     assert len(labels) == frames
     assert set(labels) == {m.phone for m in marks}
+
+
+def test_holes_are_what_no_mark_covers():
+    assert holes(MARKS, 0.02) == [(0.3, 0.4)]
+    assert holes(MARKS, 0.11) == []
+    assert holes(MARKS[2:], 0.02) == [(0.0, 0.4)]
 
 
 @pytest.mark.parametrize(
