@@ -106,4 +106,10 @@ def perturb(
         out: data dir to make.
         speeds: factors; 1 keeps the originals.
     """
-    _report("perturb", operations.perturb_speed(read_datadir(data), speeds, out))
+    whole, left_out = operations.perturb_speed(read_datadir(data), speeds, out)
+    if left_out:
+        note(
+            f"data perturb: left out, of the old speed alone: {', '.join(left_out)}; "
+            "make it anew"
+        )
+    _report("perturb", whole)

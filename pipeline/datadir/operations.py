@@ -16,6 +16,7 @@ from pipeline.datadir.further import (
     BY_UTTERANCE,
     WHOLE,
     copy_further,
+    copy_perturbed,
     read_speeds,
     write_lines,
 )
@@ -240,11 +241,17 @@ def combine(sources: Sequence[DataDir], out: str | Path) -> tuple[DataDir, list[
     return whole, left_out
 
 
-def perturb_speed(data: DataDir, factors: Sequence[float], out: str | Path) -> DataDir:
+def perturb_speed(
+    data: DataDir, factors: Sequence[float], out: str | Path
+) -> tuple[DataDir, list[str]]:
     """Writes copies of a data dir at other speeds, as speakers of their own.
 
     A copy's utterances and speakers begin with `sp1.1-`; `utt2speed` tells `extract` how
-    fast to play them. A factor of 1 keeps the names. Features are not copied.
+    fast to play them. A factor of 1 keeps the names. Features are not copied; times of phones
+    and words are those of the copy.
+
+    Returns:
+        The data dir, and files of the source that are left out.
 
     Raises:
         ConfigError: a factor is not between 0.5 and 2, or comes twice.
@@ -291,4 +298,5 @@ def perturb_speed(data: DataDir, factors: Sequence[float], out: str | Path) -> D
             for utt in data.utterances
         }
         write_table(folder / "utt2speed", speeds)
-    return whole
+        left_out = copy_perturbed(data, prefixes, folder)
+    return whole, left_out

@@ -11,6 +11,7 @@ from pipeline.datadir.datadir import DataDir, Segment, read_datadir, write_datad
 from pipeline.datadir.lang import Lang
 from pipeline.datadir.phones import Fold, PhoneTable
 from pipeline.datadir.tables import read_table
+from pipeline.datadir.times import read_ctm
 from pipeline.datadir.validation import check_datadir
 
 LANG = Lang(PhoneTable(("sil", "a", "b")), Fold({}), None, ("sil",))
@@ -248,7 +249,7 @@ def test_statistics_of_half_a_speaker_are_left_out(data, tmp_path):
 
 
 def test_speeds_survive_combining_and_multiply(data, tmp_path):
-    fast = operations.perturb_speed(data, (1.1,), tmp_path / "fast")
+    fast, _ = operations.perturb_speed(data, (1.1,), tmp_path / "fast")
     whole, _ = operations.combine([data, fast], tmp_path / "all")
     speeds = operations.read_speeds(tmp_path / "all" / "utt2speed")
     assert speeds["ann-0"] == 1.0
@@ -313,13 +314,36 @@ def test_a_split_over_its_source_writes_no_part(data, tmp_path):
 
 
 def test_perturbed_copies_are_speakers_of_their_own(data, tmp_path):
-    whole = operations.perturb_speed(data, (1.0, 1.1), tmp_path / "sp")
+    whole, left_out = operations.perturb_speed(data, (1.0, 1.1), tmp_path / "sp")
+    assert left_out == []
     assert len(whole.utterances) == 18
     assert whole.utt2spk["sp1.1-ann-0"] == "sp1.1-ann"
     assert read_table(tmp_path / "sp" / "utt2speed")["sp1.1-eve-2"] == "1.1"
     assert check_datadir(tmp_path / "sp", lang=LANG) == []
     with pytest.raises(ConfigError, match="different ones from 0.5 to 2"):
         operations.perturb_speed(data, (1.0, 3.0), tmp_path / "x")
+
+
+def test_perturbed_copies_keep_what_is_known_of_them(data, tmp_path):
+    marks = "{0} 1 0.0 0.055 a 0.9\n{0} 1 0.055 0.045 b\n"
+    (data.path / "phones.ctm").write_text("".join(map(marks.format, data.utterances)))
+    (data.path / "vad.scp").write_text("".join(f"{u} v.ark:9\n" for u in data.wav))
+    (data.path / "reco2dur").write_text("".join(f"{u} 11\n" for u in data.wav))
+    _, left_out = operations.perturb_speed(data, (1.0, 1.1, 0.5), tmp_path / "sp")
+    assert left_out == ["vad.scp"]
+    found = read_ctm(tmp_path / "sp" / "phones.ctm")
+    assert len(found) == 27
+    assert found["ann-0"] == read_ctm(data.path / "phones.ctm")["ann-0"]
+    fast = found["sp1.1-ann-0"]
+    assert [(m.phone, m.confidence) for m in fast] == [("a", 0.9), ("b", None)]
+    assert [m.start for m in fast] == pytest.approx([0.0, 0.05], abs=1e-4)
+    assert [m.end for m in fast] == pytest.approx([0.05, 0.1 / 1.1], abs=2e-4)
+    assert found["sp0.5-eve-2"][-1].end == pytest.approx(0.2)
+    words = read_table(tmp_path / "sp" / "words")
+    assert words["ann-0"] == words["sp1.1-ann-0"] == "x y"
+    assert read_table(tmp_path / "sp" / "spk2age")["sp0.5-bob"] == "40"
+    assert read_table(tmp_path / "sp" / "reco2dur")["sp0.5-eve-2"] == "11"
+    assert check_datadir(tmp_path / "sp", lang=LANG) == []
 
 
 def test_joined_times_stay_in_order_and_speakers_are_told_of_once(data, tmp_path):
