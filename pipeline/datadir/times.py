@@ -8,9 +8,11 @@ import numpy as np
 
 from features.errors import DataError, counted
 from features.files import write_text
+from pipeline.datadir.rows import number_in
 from pipeline.datadir.tables import read_lines
 
 TIMIT_RATE_HZ = 16000
+_FEWEST_FIELDS, _MOST_FIELDS = 5, 8  # of a CTM line
 _TIME_SLACK = 0.005  # marks are rounded to a few milliseconds in most corpora
 
 _OVERHANG = 0.1  # seconds that marks may go on behind the audio: tools round and pad
@@ -59,6 +61,37 @@ def read_phn(path: str | Path) -> list[PhoneInterval]:
     return intervals
 
 
+def parse_ctm(
+    line: str, place: str
+) -> tuple[str, str, float, float, str, float | None]:
+    """The fields of a CTM line, which stands at `place`.
+
+    Returns:
+        Utterance, channel, start and duration in seconds, token, and confidence if there is
+        one. What NIST's form has behind it, type and speaker, is passed over.
+
+    Raises:
+        DataError: a field is missing, or is no number where one must be.
+    """
+    fields = line.split()
+    if not _FEWEST_FIELDS <= len(fields) <= _MOST_FIELDS:
+        raise DataError(
+            f"{place}: expected utt channel start duration phone, and perhaps a confidence, got "
+            f"{line!r}; mend it"
+        )
+    utt, channel, _, _, token, *rest = fields
+    numbers = {"start": fields[2], "duration": fields[3]}
+    numbers |= {"confidence": rest[0]} if rest else {}
+    values = {what: number_in(field) for what, field in numbers.items()}
+    for what, value in values.items():
+        if value is None:
+            raise DataError(
+                f"{place}: {what} {numbers[what]!r}: expected a number; mend it"
+            )
+    start, duration, *sure = (value for value in values.values() if value is not None)
+    return utt, channel, start, duration, token, sure[0] if sure else None
+
+
 def read_ctm(path: str | Path) -> dict[str, list[PhoneInterval]]:
     """Reads `utt channel start duration phone [confidence]` lines.
 
@@ -66,22 +99,20 @@ def read_ctm(path: str | Path) -> dict[str, list[PhoneInterval]]:
         The intervals of every utterance, by time.
 
     Raises:
-        DataError: a line is not of that form, or two phones of an utterance overlap.
+        DataError: a line is not of that form, a confidence is not from 0 to 1, or two phones
+            of an utterance overlap.
     """
     found: dict[str, list[PhoneInterval]] = {}
     for number, line in enumerate(read_lines(path), start=1):
-        fields = line.split()
-        if not fields or line.startswith(";;"):
+        if not line.strip() or line.startswith(";;"):
             continue
         place = f"{path}:{number}"
-        try:
-            utt, _, start, duration, phone = fields[:5]
-            begin, length = float(start), float(duration)
-            sure = float(fields[5]) if len(fields) > 5 else None
-        except ValueError:
+        utt, _, begin, length, phone, sure = parse_ctm(line, place)
+        if sure is not None and not 0.0 <= sure <= 1.0:
             raise DataError(
-                f"{place}: expected utt channel start duration phone: {line!r}"
-            ) from None
+                f"{place}: confidence {sure:g} of {phone!r}: expected 0 to 1; mend it, or leave "
+                "it out"
+            )
         interval = replace(
             interval_at(place, phone, begin, begin + length), confidence=sure
         )

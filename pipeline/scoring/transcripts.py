@@ -6,13 +6,15 @@ from typing import Literal
 
 from features.errors import DataError
 from pipeline.datadir.tables import read_lines, read_table
+from pipeline.datadir.times import parse_ctm
 
 Format = Literal["auto", "text", "ctm", "trn"]
 Transcripts = dict[str, tuple[str, ...]]
 
 _TRN = re.compile(r"^(.*?)\s*\(([^()\s]+)\)\s*$")
 _CHOICE = re.compile(r"\{.*\s/\s.*\}")
-_CTM = re.compile(r"^\S+ \S+ \d+(\.\d+)? \d+(\.\d+)? \S+( -?\d+(\.\d+)?)?$")
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_CTM = re.compile(rf"^\S+ \S+ {_NUMBER} {_NUMBER} \S+( -?{_NUMBER})?$")
 
 
 def recognise(path: Path) -> Format:
@@ -58,18 +60,13 @@ def _read_ctm(path: Path) -> Transcripts:
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip() or line.startswith(";;"):
             continue
-        fields = line.split()
-        if not _CTM.match(" ".join(fields)):
+        utt, channel, start, _, token, _ = parse_ctm(line, f"{path}:{number}")
+        if channels.setdefault(utt, channel) != channel:
             raise DataError(
-                f"{path}:{number}: expected utt channel start duration phone, and perhaps a "
-                f"confidence, got {line!r}; mend it"
+                f"{path}:{number}: {utt!r} has channels {channels[utt]} and {channel}; give each "
+                "a name of its own"
             )
-        if channels.setdefault(fields[0], fields[1]) != fields[1]:
-            raise DataError(
-                f"{path}:{number}: {fields[0]!r} has channels {channels[fields[0]]} and "
-                f"{fields[1]}; give each a name of its own"
-            )
-        found.setdefault(fields[0], []).append((float(fields[2]), fields[4]))
+        found.setdefault(utt, []).append((start, token))
     return {
         utt: tuple(token for _, token in sorted(marks, key=lambda mark: mark[0]))
         for utt, marks in found.items()

@@ -38,10 +38,23 @@ def test_ctm_comes_back(tmp_path):
     np.testing.assert_allclose([m.end for m in back["u"]], [0.15, 0.3, 0.5], atol=1e-4)
 
 
+def test_any_decimal_number_is_a_time(tmp_path):
+    (tmp_path / "ctm").write_text("u 1 0. .1 a\nu 1 1e-1 +.2 b 1.0 lex spk\n")
+    assert read_ctm(tmp_path / "ctm")["u"] == [
+        PhoneInterval("a", 0.0, 0.1),
+        PhoneInterval("b", 0.1, 0.1 + 0.2, 1.0),
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("u 1 0.0 0.1", "a.ctm:1: expected utt channel start duration phone"),
+        ("u 1 0,0 0.1 a", "a.ctm:1: start '0,0': expected a number; mend it"),
+        ("u 1 0.0 nan a", "a.ctm:1: duration 'nan': expected a number; mend it"),
+        ("u 1 0.0 0.1 a b", "a.ctm:1: confidence 'b': expected a number; mend it"),
+        ("u 1 0.0 0.1 a 1.2", "a.ctm:1: confidence 1.2 of 'a': expected 0 to 1"),
+        ("u 1 0.0 0.1 a -0.1", "a.ctm:1: confidence -0.1 of 'a': expected 0 to 1"),
         ("u 1 0.0 0.0 a", "a.ctm:1: .*expected 0 <= start < end"),
         (
             "u 1 0.0 0.5 a\nu 1 0.2 0.1 b",

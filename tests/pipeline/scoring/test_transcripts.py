@@ -17,6 +17,8 @@ CTM = ";; made by hand\nu1 1 0.5 0.1 b\nu1 1 0.0 0.5 a\nu2 A 0.0 0.1 c 0.9\n"
         ("x", TRN),
         ("x.ctm", CTM),
         ("x.txt", CTM),
+        ("x.txt", CTM.replace(" 0.1", " .1").replace(" 0.5", " 5e-1")),
+        ("x.ctm", CTM.replace(" 0.1", " .1").replace(" 0.5", " 5e-1")),
     ],
 )
 def test_formats_are_recognised(tmp_path, name, content):
@@ -42,7 +44,8 @@ def test_an_empty_trn_line_is_an_empty_hypothesis(tmp_path):
         ("x.trn", "a b\n", "x.trn:1: expected `phones"),
         ("x.trn", "a (u)\nb (u)\n", "x.trn:2: key 'u' comes twice"),
         ("x.trn", "{ a / b } c (u)\n", "x.trn:1: alternatives"),
-        ("x.ctm", "u 1 zero 0.1 a\n", "x.ctm:1: expected utt channel"),
+        ("x.ctm", "u 1 zero 0.1 a\n", "x.ctm:1: start 'zero': expected a number"),
+        ("x.ctm", "u 1 0.1 a\n", "x.ctm:1: expected utt channel"),
         ("x.ctm", "u A 0 1 a\nu B 0 1 b\n", "x.ctm:2: 'u' has channels A and B"),
     ],
 )
