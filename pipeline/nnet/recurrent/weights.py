@@ -67,8 +67,8 @@ def _check_ours(layer: Any) -> None:
     """That Keras has a layer of the same equation."""
     if not isinstance(layer, Recurrent):
         raise ConfigError(
-            f"{layer.name}: expected a layer of pipeline.nnet.recurrent, got a "
-            f"{type(layer).__name__}"
+            f"{getattr(layer, 'name', 'to_keras')}: expected a layer of "
+            f"pipeline.nnet.recurrent, got a {type(layer).__name__}"
         )
     cell = layer.cell
     extra = [
@@ -131,6 +131,10 @@ def to_keras(layer: Recurrent) -> keras.layers.RNN:
 
 def _check_theirs(layer: Any) -> None:
     """That there is a layer of the same equation here."""
+    if not isinstance(layer, keras.layers.Layer):
+        raise ConfigError(
+            f"from_keras: expected a layer of Keras, got a {type(layer).__name__}"
+        )
     config = layer.get_config()
     match layer:
         case keras.layers.SimpleRNN():

@@ -63,6 +63,10 @@ class Cell(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not tf.as_dtype(self.compute_dtype).is_floating:
+            raise ConfigError(
+                f"dtype: expected a floating one, such as float32, got {self.compute_dtype!r}"
+            )
         self.units = positive("units", units)
         self.dropout = share("dropout", dropout)
         self.recurrent_dropout = share("recurrent_dropout", recurrent_dropout)
@@ -120,6 +124,11 @@ class Cell(keras.layers.Layer):
             raise ConfigError(
                 f"{self.path or self.name}: the inputs' width is not known; give it, as in "
                 "keras.Input((None, 40))"
+            )
+        if num_inputs == 0:
+            raise ConfigError(
+                f"{self.path or self.name}: the inputs [B, T, 0] have no features; expected at "
+                "least 1"
             )
         self.kernel = self.add_ruled("kernel", (num_inputs, self.width), "kernel")
         self.recurrent_kernel = self.add_ruled(

@@ -53,6 +53,12 @@ ZERO = np.zeros((2, 4), "float32")
             lambda: LSTM(4)(keras.Input((None, None))),
             "width is not known; give it, as in keras.Input",
         ),
+        (
+            lambda: LSTM(4)(keras.Input((None, 0))),
+            r"the inputs \[B, T, 0\] have no features; expected at least 1",
+        ),
+        (lambda: GRU(4, dtype="int32"), "dtype: expected a floating one.*got 'int32'"),
+        (lambda: LiGRU(4, dtype="bool"), "dtype: expected a floating one.*got 'bool'"),
     ],
 )
 def test_what_a_layer_cannot_be_made_with_is_told(make, message):

@@ -120,6 +120,8 @@ def test_regularizers_and_constraints_go_along():
             keras.layers.Bidirectional(LSTM(3)),
             "expected a layer of pipeline.nnet.recurrent, got a Bidirectional",
         ),
+        (to_keras, "x", "to_keras: expected a layer .*, got a str"),
+        (from_keras, None, "from_keras: expected a layer of Keras, got a NoneType"),
     ],
 )
 def test_what_cannot_be_converted_is_told(convert, layer, message):
