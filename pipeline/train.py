@@ -58,6 +58,10 @@ def read_material(
     """
     sets = read_datadir(train), read_datadir(dev)
     if config.objective.type == "ctc":
+        if alignments or dev_alignments:
+            note(
+                "train: objective.type: ctc learns from transcripts, not from alignments"
+            )
         targets = [ctc_targets(data, lang) for data in sets]
     elif alignments is None or dev_alignments is None:
         raise ConfigError(

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from features.errors import DataError, counted
+from features.errors import ConfigError, DataError, counted
 from features.files import atomic_file, write_text
 from features.spectral import FeatureOptions
 from pipeline.datadir.datadir import DataDir
@@ -115,6 +115,7 @@ class Training:
         source = FeatureSource(material.train, config.frontend)
         delay = config.objective.label_delay
         self._train = Examples(source, material.train_targets, label_delay=delay)
+        self._check_frames()
         dev_source = FeatureSource(
             material.dev, config.frontend, global_stats=source.global_stats
         )
@@ -127,6 +128,34 @@ class Training:
         if initial is not None:
             self.model.set_weights(initial)
         self.model.recipe = self._recipe().to_values()
+
+    def _check_frames(self) -> None:
+        """That utterances outlast the label delay; says so where phones outnumber frames.
+
+        Raises:
+            ConfigError: no label of any utterance comes before its end.
+        """
+        material, objective = self._material, self._config.objective
+        path = material.train.path
+        delay, skip = objective.label_delay, self._config.frontend.skip
+        lengths = [length - delay for length in self._train.lengths]
+        if delay >= max(lengths, default=1):
+            raise ConfigError(
+                f"objective.label_delay: {delay}, but the longest utterance of {path} has "
+                f"{counted(max(lengths, default=0), 'network frame')}; lower it"
+            )
+        if skip == 1 or not self._train.framewise:  # CTC has refused what does not fit
+            return
+        labels = (material.train_targets.labels[utt] for utt in self._train.keys)
+        phones = sum(
+            1 + np.count_nonzero(np.diff(x // objective.states)) for x in labels
+        )
+        if sum(lengths) < phones:
+            self._report(
+                f"frontend.skip: {skip} leaves {sum(lengths) / len(lengths):.1f} frames of an "
+                f"utterance of {path}, which has {phones / len(lengths):.1f} phones on average; "
+                "lower it"
+            )
 
     def _num_outputs(self) -> int:
         phones = len(self._material.phones)

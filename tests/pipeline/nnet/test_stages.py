@@ -166,8 +166,13 @@ def test_a_sequence_longer_than_its_frames_is_told(here, small, capsys):
     utt = path.read_text().split()[0]
     rows = path.read_text().splitlines()
     path.write_text("\n".join([f"{utt}{' a b' * 60}", *rows[1:]]) + "\n")
-    assert train(here, {**small, "objective": {"type": "ctc"}}, "exp/x") == 2
+    values = {**small, "objective": {"type": "ctc"}}
+    unused = "train: objective.type: ctc learns from transcripts, not from alignments"
+    assert train(here, values, "exp/x", *ALIGNMENTS) == 2
+    assert unused in capsys.readouterr().err
+    assert train(here, values, "exp/x") == 2
     said = capsys.readouterr().err
+    assert unused not in said
     assert f"'{utt}' needs 120 network frames for its labels but has" in said
     assert main("align data/train exp/m --lang data/lang".split()) == 2
 

@@ -202,6 +202,33 @@ def test_a_foreign_model_is_refused(tmp_path):
         load_recogniser(tmp_path)
 
 
+def test_labels_later_than_every_utterance_ends_are_refused(
+    small, task, training_of, tmp_path
+):
+    data = read_datadir(task / "data" / "train")
+    longest = max(data.utt2num_frames.values())
+    values = {**small, "network": DENSE, "frontend": {"skip": 2}}
+    frames = -(-longest // 2)
+    late = {**values, "objective": {"label_delay": frames}}
+    message = f"label_delay: {frames}, but the longest .*/train has {frames} network fr"
+    with pytest.raises(ConfigError, match=message):
+        training_of(late, tmp_path)
+    training_of({**values, "objective": {"label_delay": frames - 1}}, tmp_path)
+
+
+@pytest.mark.parametrize("states", [1, 3])
+def test_fewer_frames_than_phones_are_told(small, task, training_of, tmp_path, states):
+    lines: list[str] = []
+    data = read_datadir(task / "data" / "train")
+    phones = np.mean([len(words) for words in data.text.values()])
+    values = {**small, "network": DENSE, "objective": {"states": states}}
+    training_of({**values, "frontend": {"skip": 3}}, tmp_path, lines)
+    assert not lines
+    training_of({**values, "frontend": {"skip": 500}}, tmp_path, lines)
+    told = f"frontend.skip: 500 leaves 1.0 frames of an utterance of {data.path}"
+    assert lines == [f"{told}, which has {phones:.1f} phones on average; lower it"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
