@@ -106,6 +106,11 @@ DATA = (
         "pipeline.data:perturb",
         "copies at other speeds, as speakers of their own",
     ),
+    (
+        "marks",
+        "pipeline.data:marks",
+        "TextGrid, .PHN or CTM marks -> phones.ctm of a data dir",
+    ),
 )
 
 
@@ -130,7 +135,9 @@ def build_app() -> "App":
         default_parameter=Parameter(consume_multiple=True),
     )
     prepare = App(name="prepare", help="a raw corpus -> data dirs and a lang dir")
-    data = App(name="data", help="subset, split, combine or perturb data dirs")
+    data = App(
+        name="data", help="subset, split, combine or perturb data dirs, or mark phones"
+    )
     for group, entries in ((prepare, PREPARE), (app, STAGES), (data, DATA)):
         for name, target, summary in entries:
             group.command(target, name=name, help=summary)

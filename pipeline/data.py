@@ -1,10 +1,12 @@
-"""Stage data: new data dirs from old ones."""
+"""Stage data: new data dirs from old ones, and marks for one."""
 
 from pathlib import Path
 
-from features.errors import ConfigError, DataError, counted
+from features.errors import ConfigError, DataError, counted, named
 from pipeline.datadir import operations
 from pipeline.datadir.datadir import DataDir, read_datadir
+from pipeline.datadir.marks import check_ends, filled, lengths, read_marks
+from pipeline.datadir.times import write_ctm
 from pipeline.stage import note
 
 
@@ -113,3 +115,43 @@ def perturb(
             "make it anew"
         )
     _report("perturb", whole)
+
+
+def marks(
+    data: str, *files: str, tier: str = "phones", silence: str | None = None
+) -> None:
+    """Writes `phones.ctm`, the times of the phones, from marks that you have.
+
+    Args:
+        data: data dir that they are of.
+        files: Praat's TextGrids and TIMIT's .PHN (samples at 16 kHz), named by utterance; CTM;
+            or folders of these. Times count from the start of the utterance.
+        tier: of TextGrids.
+        silence: phone to mark where nothing is marked.
+    """
+    if not files:
+        raise ConfigError(
+            "data marks: expected files of marks behind the data dir, got none"
+        )
+    source = read_datadir(data)
+    found, seconds = read_marks(files, source, tier=tier), lengths(source)
+    check_ends(found, seconds, source=source.path)
+    times = {
+        utt: (
+            marked.intervals
+            if silence is None
+            else filled(marked.intervals, silence, seconds.get(utt))
+        )
+        for utt, marked in found.items()
+    }
+    write_ctm(source.path / "phones.ctm", times)
+    if unknown := [utt for utt in source.utterances if utt not in seconds]:
+        note(
+            f"data marks: warning: {counted(len(unknown), 'utterance')} of unknown length, whose "
+            f"marks were not held against it: {named(unknown, 3)}"
+        )
+    note(
+        f"data marks: {source.path}/phones.ctm: "
+        f"{counted(sum(map(len, times.values())), 'phone')} in "
+        f"{counted(len(times), 'utterance')}; keraldi validate --lang holds them against text"
+    )

@@ -9,6 +9,24 @@ from features.files import write_text
 _GZIP = b"\x1f\x8b"
 
 
+_GIVEN = {
+    "wav.scp": "RECORDING PATH",
+    "utt2spk": "UTTERANCE SPEAKER",
+    "text": "UTTERANCE WORD WORD …",
+}
+
+
+def absent(path: str | Path) -> str:
+    """What is said of a file that is not there; some tables are the user's to give."""
+    form = _GIVEN.get(Path(path).name)
+    if form is None:
+        return f"{path}: no such file; check the path, or run the stage that makes it"
+    return (
+        f"{path}: no such file; write it yourself, lines of the form `{form}`, or let keraldi "
+        "prepare make the data dirs of a corpus it knows"
+    )
+
+
 def read_lines(path: str | Path) -> list[str]:
     """Reads the lines of a UTF-8 text file.
 
@@ -18,7 +36,7 @@ def read_lines(path: str | Path) -> list[str]:
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run the stage that makes it") from None
+        raise DataError(absent(path)) from None
     except IsADirectoryError:
         raise DataError(f"{path}: a folder; give a file's name") from None
     if content.startswith(_GZIP):

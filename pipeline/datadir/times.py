@@ -1,5 +1,6 @@
 """Time marks: TIMIT's .PHN and CTM; and one label a frame from them."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ TIMIT_RATE_HZ = 16000
 _FEWEST_FIELDS, _MOST_FIELDS = 5, 8  # of a CTM line
 _TIME_SLACK = 0.005  # marks are rounded to a few milliseconds in most corpora
 
-_OVERHANG = 0.1  # seconds that marks may go on behind the audio: tools round and pad
+OVERHANG = 0.1  # seconds that marks may go on behind the audio: tools round and pad
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,20 @@ def interval_at(place: str, phone: str, start: float, end: float) -> PhoneInterv
         return PhoneInterval(phone, start, end)
     except DataError as error:
         raise DataError(f"{place}: {error}") from None
+
+
+def check_order(intervals: Iterable[PhoneInterval], place: str) -> None:
+    """Checks that intervals come by time and do not overlap.
+
+    Raises:
+        DataError: one begins before the last one ends, by more than rounding.
+    """
+    for before, mark in itertools.pairwise(intervals):
+        if mark.start < before.end - _TIME_SLACK:
+            raise DataError(
+                f"{place}: {mark.phone!r} begins at {mark.start:.3f} s, before the last phone "
+                "ends; mend the times"
+            )
 
 
 def read_phn(path: str | Path) -> list[PhoneInterval]:
@@ -176,7 +191,7 @@ def frame_labels(
             f"marks of {counted(len(intervals), 'phone')} but {counted(num_frames, 'frame')}"
         )
     last = (num_frames - 1) * frame_shift + frame_length
-    if intervals[-1].end > last + frame_shift + _OVERHANG:
+    if intervals[-1].end > last + frame_shift + OVERHANG:
         raise DataError(
             f"the last phone ends at {intervals[-1].end:.3f} s but the features end at "
             f"{last:.3f} s; mend the times, or give the audio that they are of"

@@ -10,6 +10,7 @@ from pipeline.datadir.agreement import Agreement
 from pipeline.datadir.durations import RecordingTimes
 from pipeline.datadir.lang import Lang
 from pipeline.datadir.rows import KEYS, Rows, number_in
+from pipeline.datadir.tables import absent
 from pipeline.datadir.times import PhoneInterval, phones_of, read_ctm
 from pipeline.datadir.values import check_values
 
@@ -39,9 +40,7 @@ class Validator:
         """Makes all checks; `faults` and `warnings` are filled."""
         for name in _NEEDED:
             if name not in self._tables:
-                self.faults.append(
-                    f"{self.path / name}: no such file; run keraldi prepare"
-                )
+                self.faults.append(absent(self.path / name))
         if "spk2utt" not in self._tables:
             self.faults.append(
                 f"{self.path}/spk2utt: no such file; keraldi validate --fix makes it"

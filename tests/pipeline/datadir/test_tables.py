@@ -46,6 +46,19 @@ def test_lines_end_at_newlines_alone(tmp_path):
     assert read_lines(tmp_path / "table") == []
 
 
+@pytest.mark.parametrize(
+    ("name", "mend"),
+    [
+        ("wav.scp", "write it yourself, lines of the form `RECORDING PATH`, or let keraldi"),
+        ("utt2spk", "write it yourself, lines of the form `UTTERANCE SPEAKER`, or let"),
+        ("words.ctm", "check the path, or run the stage that makes it"),
+    ],
+)  # fmt: skip
+def test_who_makes_an_absent_file_is_told(name, mend, tmp_path):
+    with pytest.raises(DataError, match=f"{name}: no such file; {mend}"):
+        read_table(tmp_path / name)
+
+
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(DataError, match="table: a folder; give a file's name"):
         (tmp_path / "table").mkdir()
