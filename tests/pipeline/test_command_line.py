@@ -185,7 +185,7 @@ def test_an_option_takes_several_words():
 def test_a_dash_stands_for_standard_input(words, paths, monkeypatch):
     called = []
     monkeypatch.setattr(
-        "pipeline.transcribe.find_items", lambda _, paths: called.append(paths)
+        "pipeline.transcribe.find_items", lambda _, paths, out: called.append(paths)
     )
     monkeypatch.setattr("pipeline.transcribe.make_plan", lambda *_, **__: None)
     monkeypatch.setattr(
