@@ -17,7 +17,8 @@ options=(stage stop_stage nj cmd quick models seed)
 # shellcheck source=../utils/parse_options.sh
 source ../utils/parse_options.sh
 check_whole_number seed
-check_configurations models "$models"
+# shellcheck disable=SC2086  # names of models have no spaces
+check_configurations models $models
 # shellcheck source=../path.sh
 source ../path.sh
 # shellcheck source=../cmd.sh

@@ -19,7 +19,8 @@ options=(stage stop_stage nj cmd timit models complete_test seed)
 # shellcheck source=../utils/parse_options.sh
 source ../utils/parse_options.sh
 check_whole_number seed
-check_configurations models "$models"
+# shellcheck disable=SC2086  # names of models have no spaces
+check_configurations models $models
 check_corpus timit "LDC93S1, see README.md"
 # shellcheck source=../path.sh
 source ../path.sh

@@ -91,11 +91,12 @@ check_whole_number() {
   done
 }
 
-# Checks that every word of $2 names a file conf/WORD.yaml; $1 is the option.
+# Checks that all of $2 … name a file conf/NAME.yaml; $1 is the option.
 check_configurations() {
-  local name
-  for name in $2; do
-    [[ -f conf/$name.yaml ]] || option_error "--$1: no conf/$name.yaml"
+  local option=$1 name
+  shift
+  for name in "$@"; do
+    [[ -f conf/$name.yaml ]] || option_error "--$option: no conf/$name.yaml"
   done
 }
 

@@ -243,6 +243,23 @@ def test_recipes_refuse_what_they_cannot_take(name, options, message):
 
 
 @pytest.mark.parametrize(
+    ("name", "option", "absent"),
+    [
+        ("fsdd", "--model", "ff blstmp"),
+        ("mini", "--models", "absent"),
+        ("timit", "--models", "absent"),
+    ],
+)
+def test_models_without_settings_are_told_before_anything_runs(name, option, absent):
+    done = subprocess.run(
+        [RECIPES / name / "run.sh", "--stage", "2", option, absent],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == f"{name}/run.sh: {option}: no conf/{absent}.yaml\n"
+
+
+@pytest.mark.parametrize(
     ("name", "option"), [("timit", "--timit"), ("fsdd", "--corpus")]
 )
 def test_recipes_ask_for_their_corpus(name, option):
