@@ -162,13 +162,16 @@ def train(
     )
     use_cores_unless_set()
     per = settings.training.select == "per"
-    training = Training(
-        settings,
-        material,
-        folder=folder,
-        report=lambda line: note(f"train: {line}"),
-        dev_per=(lambda r: dev_per(r, material.dev, table)) if per else None,
-    )
+    try:
+        training = Training(
+            settings,
+            material,
+            folder=folder,
+            report=lambda line: note(f"train: {line}"),
+            dev_per=(lambda r: dev_per(r, material.dev, table)) if per else None,
+        )
+    except ConfigError as error:  # what shows only with the data, or on this machine
+        raise ConfigError(f"{config}: {error}") from None
     stamp.clear()
     save(
         folder / "config.yaml", settings

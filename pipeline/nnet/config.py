@@ -80,7 +80,7 @@ class LayerOptions:
     residual: Literal["none", "add", "concat", "highway"] = "none"
     layer_norm: bool = False
     activation: Literal["tanh", "sigmoid", "relu"] = "tanh"
-    options: dict[str, bool | int | float | str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.projection is not None and self.type not in ("lstmp", "gru"):

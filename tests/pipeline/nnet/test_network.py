@@ -145,6 +145,7 @@ def test_weights_start_as_promised(name):
         ("rnn", {"implementation": "gpu"}, "expected auto, engine, cudnn, got 'gpu'"),
         ("rnn", {"peepholes": True}, "unknown; a layer of type rnn takes dropout"),
         ("lstmp", {"peephole": True}, "'peepholes'.* of type lstmp takes cell_clip"),
+        ("lstm", {"peepholes": None}, "options.peepholes: expected True or False"),
         ("lstmp", {"nonrecurrent": 0}, "nonrecurrent: expected a whole number"),
         ("gru", {"layer_norm": True}, "layer_norm: .* give reset_after too"),
         ("dense", {"zoneout": 0.1}, "a dense layer has no options"),

@@ -182,6 +182,15 @@ def test_framewise_training_asks_for_labels(here, small, capsys):
     assert "framewise needs labels; give --alignments" in capsys.readouterr().err
 
 
+def test_settings_that_do_not_fit_the_data_are_told_with_their_file(here, capsys):
+    layer = {"type": "lstm", "cells": 4, "options": {"cell_clip": None}}
+    values = {"network": {"layers": [layer]}, "objective": {"label_delay": 5000}}
+    assert train(here, values, "exp/x", *ALIGNMENTS) == 2
+    said = capsys.readouterr().err
+    assert "error: conf.yaml: objective.label_delay: 5000, but the longest" in said
+    assert said.count("\n") == 1
+
+
 def test_decode_refuses_other_features(here, capsys):
     values = {**FLAT["train"], "training": {"epochs": 1}}
     assert train(here, values, "exp/x", *ALIGNMENTS) == 0
