@@ -80,7 +80,9 @@ def read_scp(path: str | os.PathLike[str]) -> dict[str, str]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run the stage that makes it") from None
+        raise DataError(
+            f"{path}: no such file; check the path, or run the stage that makes it"
+        ) from None
     for number, line in enumerate(lines, start=1):
         key, _, place = line.strip().partition(" ")
         if not place:
@@ -147,11 +149,10 @@ class ArchiveReader(Mapping[str, np.ndarray]):
             )
         try:
             array = kaldiio.matio.read_kaldi(file)
-        except (
-            Exception
-        ) as error:  # kaldiio raises whatever the bytes make it stumble on
+        except Exception:  # kaldiio raises whatever the bytes make it stumble on
             raise DataError(
-                f"{self._scp}: {key!r}: damaged ({error}); make the archive again"
+                f"{self._scp}: {key!r}: no whole array at {self._places[key]}: a damaged archive "
+                "or a wrong offset; make both again"
             ) from None
         return np.asarray(array)
 

@@ -114,9 +114,10 @@ def make_jobs(data: DataDir) -> list[Job]:
                     "expected 0 <= start < end, or -1 for the end; mend the times"
                 )
         recording = segment.recording if segment else utt
-        if recording not in data.wav:
+        if not data.wav.get(recording):
+            what = "no path of" if recording in data.wav else "no"
             faults.append(
-                f"{data.path}/wav.scp: no recording {recording!r} for utterance {utt!r}; "
+                f"{data.path}/wav.scp: {what} recording {recording!r} for utterance {utt!r}; "
                 "add it, or keraldi validate --fix removes the utterance"
             )
             continue

@@ -98,7 +98,8 @@ def _of_folder(root: str, counts: Counter[str]) -> Iterator[_Candidate]:
 def _of_table(path: str) -> Iterator[_Candidate]:
     """The recordings of a wav.scp."""
     for name, source in read_table(path).items():
-        yield _Candidate(Item("", source), (name,))
+        fault = "" if source else f"{path}: no path of recording {name!r}; add it"
+        yield _Candidate(Item("", source, fault=fault), (name,))
 
 
 def _of_data_dir(path: str) -> Iterator[_Candidate]:
@@ -109,7 +110,7 @@ def _of_data_dir(path: str) -> Iterator[_Candidate]:
         segment = data.segments.get(utt) if data.segments is not None else None
         recording = segment.recording if segment else utt
         fault = ""
-        if recording not in data.wav or (data.segments is not None and not segment):
+        if not data.wav.get(recording) or (data.segments is not None and not segment):
             table = "wav.scp" if segment or data.segments is None else "segments"
             fault = (
                 f"{path}/{table}: nothing of utterance {utt!r}; add it, or keraldi validate "

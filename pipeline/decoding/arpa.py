@@ -106,9 +106,11 @@ def read_arpa(path: str | Path) -> Ngram:
     promised: dict[int, int] = {}
     probs: dict[History, float] = {}
     backoffs: dict[History, float] = {}
-    section, ended = 0, False
+    begun, section, ended = False, 0, False
     for number, line in enumerate(map(str.strip, read_lines(path)), start=1):
-        if header := _PROMISE.fullmatch(line):
+        if line == "\\data\\":
+            begun = True
+        elif begun and (header := _PROMISE.fullmatch(line)):
             promised[int(header[1])] = int(header[2])
         elif heading := _HEADING.fullmatch(line):
             section = int(heading[1])
@@ -132,7 +134,10 @@ def read_arpa(path: str | Path) -> Ngram:
             if backoff is not None:
                 backoffs[gram] = backoff
     if not promised:
-        raise DataError(f"{path}: no counts below \\data\\; the file is no ARPA file")
+        raise DataError(
+            f"{path}: no counts of n-grams below a line \\data\\: no ARPA file, or one without "
+            "its head; make it again"
+        )
     if not ended:
         raise DataError(f"{path}: no \\end\\; the file is cut short, make it again")
     _check_counts(path, promised, Counter(map(len, probs)))

@@ -59,7 +59,14 @@ def test_a_key_twice_is_told(tmp_path):
 
 
 BROKEN = {
-    "cut": (lambda ark: ark[:80], "damaged"),
+    "cut": (
+        lambda ark: ark[:80],
+        "'u': no whole array at .*a.ark:2: a damaged archive or",
+    ),
+    "shifted": (
+        lambda ark: b"xyz" + ark,
+        "no whole array at .*: a damaged archive or a wrong",
+    ),
     "pickle": (lambda ark: ark.replace(b"\0B", b"PKL\x80\x04N.", 1), "a pickled value"),
 }
 
@@ -94,7 +101,9 @@ def test_a_wrong_index_is_told(text, message, tmp_path):
 def test_an_absent_index_is_all_that_is_told(tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(sys, "unraisablehook", told.append)
-    with pytest.raises(DataError, match="absent.scp: no such file; run the stage"):
+    with pytest.raises(
+        DataError, match="absent.scp: no such file; check the path, or run"
+    ):
         ArchiveReader(tmp_path / "absent.scp")
     gc.collect()
     assert told == []

@@ -1,5 +1,6 @@
 """The extract stage: what it writes, that it repeats, and every bad input."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -64,6 +65,13 @@ def test_the_number_of_processes_changes_nothing(data, tmp_path):
     one, two = content(data), content(tmp_path / "other")
     assert one["feats.ark"] == two["feats.ark"]
     assert one["cmvn.ark"] == two["cmvn.ark"]
+
+
+def test_a_line_without_a_path_is_told(data, capsys):
+    table = data / "wav.scp"
+    table.write_text(re.sub(r"(?m)^a-02 .*", "a-02", table.read_text()))
+    assert extract(data) == 2
+    assert "wav.scp: no path of recording 'a-02' for utt" in capsys.readouterr().err
 
 
 def test_finished_work_is_not_redone_but_changed_settings_are(data, capsys, tmp_path):

@@ -120,6 +120,15 @@ def test_data_dirs_bring_speakers_segments_and_words(tmp_path):
     assert [i.source for i in discover([str(tmp_path / "wav.scp")]).items] == ["/r.wav"]
 
 
+@pytest.mark.parametrize("given", ["wav.scp", ""])
+def test_a_recording_without_a_path_is_told(given, tmp_path):
+    (tmp_path / "wav.scp").write_text("r1 /r.wav\nr2\n")
+    (tmp_path / "utt2spk").write_text("r1 s\nr2 s\n")
+    one, two = discover([str(tmp_path / given)]).items
+    assert one.fault == ""
+    assert "wav.scp: no" in two.fault and "'r2'; add it" in two.fault
+
+
 @pytest.mark.parametrize(
     ("paths", "message"),
     [

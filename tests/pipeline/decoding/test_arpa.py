@@ -85,6 +85,7 @@ def test_writing_and_reading_keep_the_model(tmp_path, sentences, order):
         ("ngram 2=2\n", "", "2 2-grams where the header promises 0"),
         ("\\end\\\n", "", "cut short"),
         ("ngram 1=4\nngram 2=2\n", "", "no counts"),
+        ("\\data\\\n", "", r"no counts of n-grams below a line \\data\\: no ARPA file"),
         ("-0.75 a -0.125", "-0.75 a b -0.125", r":10: expected a log10 probability"),
         ("-0.75 a -0.125", "0.75 a -0.125", r":10: expected a log10 probability"),
         ("-0.75 a -0.125", "nan a -0.125", r":10: expected a log10 probability"),
