@@ -131,7 +131,7 @@ def marks(
     """
     if not files:
         raise ConfigError(
-            "data marks: expected files of marks behind the data dir, got none"
+            f"{data}: expected files of marks behind the data dir, got none; give them"
         )
     source = read_datadir(data)
     found, seconds = read_marks(files, source, tier=tier), lengths(source)

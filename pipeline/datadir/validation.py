@@ -227,6 +227,9 @@ class Validator:
     ) -> None:
         """Holds `text` against the marked phones; what is unknown is told of elsewhere."""
         agreement = Agreement(lang)
+        mend = "correct the text or the marks"
+        if lang.lexicon is not None:
+            mend += ", or add the pronunciation to lexicon.txt"
         for row in self._tables.get("text", []):
             words, marked = row.value.split(), phones_of(intervals.get(row.key, ()))
             if not marked or not unknown.isdisjoint(marked):
@@ -235,8 +238,7 @@ class Validator:
                 self._fault(
                     "text",
                     row.number,
-                    f"{row.key!r} is not what phones.ctm marks: {part}; correct the text or "
-                    "the marks, or add the pronunciation to lexicon.txt",
+                    f"{row.key!r} is not what phones.ctm marks: {part}; {mend}",
                 )
 
     def _check_text(self, lang: Lang) -> None:

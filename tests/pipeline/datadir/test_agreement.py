@@ -23,6 +23,7 @@ LEXICON = Lexicon(
 )
 PHONES = PhoneTable(("sil", "a", "b"))
 WORDS = Lang(PHONES, Fold({}), LEXICON, ("sil",))
+LETTERS = Lang(PHONES, Fold({}), Lexicon({x: ((x,),) for x in "ab"}), ("sil",))
 BARE = Lang(PHONES, Fold({}), None, ("sil",))
 
 
@@ -82,6 +83,8 @@ def test_a_data_dir_whose_marks_say_other_words_is_told(data):
         check_datadir(data.path, lang=BARE)
     assert str(caught.value) == (
         f"{data.path}/text:5: 'bob-1' is not what phones.ctm marks: word 2, 'b', but the marks "
-        "say no more; correct the text or the marks, or add the pronunciation to lexicon.txt"
+        "say no more; correct the text or the marks"
     )
+    with pytest.raises(DataError, match="or add the pronunciation to lexicon.txt"):
+        check_datadir(data.path, lang=LETTERS)
     assert check_datadir(data.path) == []  # without a lang dir words say nothing
