@@ -13,8 +13,8 @@ Figures, each of one run on this machine with both sides alternating:
 - scaling_2_over_1: --nj 2 over --nj 1, one thread each, in the time that four fifths of all files
   of the corpus add; scaling_of_bare_networks: what two processes with the network alone gain over
   one, on a fifth; processor_s_of_two_over_one: what two workers use more, time apart.
-- rss_growth: peak memory for ten times the audio over peak memory: many files, and one long
-  file; peak_gib of the long one.
+- rss_growth: peak memory for ten times the audio over peak memory: many files, of the same
+  lengths, and one long file; peak_gib of the long one.
 - startup_s: from the command to the end of a one-second file, and what it is spent on.
 - processors_of_others: how many processors other work of the machine kept busy meanwhile, of each
   part; a figure of speed is worth something only where this is near 0.
@@ -252,7 +252,8 @@ def repeat_audio(files: Sequence[Path], path: Path, hours: float) -> None:
 
 def memory(command: Command, files: list[Path], root: Path, hours: float) -> dict:
     """Peak memory against the amount of audio."""
-    few = files[: max(len(files) // 10, 1)]
+    # Every tenth by length, the longest among them: a batch takes what its longest file takes.
+    few = sorted(files, key=lambda file: seconds_of([file]), reverse=True)[::10]
     small, large = (command([listed(f, root)])[1] for f in (few, files))
     peaks = []
     for length in (hours / 10, hours):
