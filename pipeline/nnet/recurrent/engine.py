@@ -91,7 +91,7 @@ def _run_shard(
     chunks = Chunks.of(length, batch)
     first = [tf.transpose(state) for state in sequences.first]
     constants = [tf.transpose(constant) for constant in sequences.constants]
-    blend = Blend(sequences, len(first))
+    blend = Blend(sequences, [state.shape[0] for state in first])
     given = [w for w in (weights.kernel, weights.bias) if w is not None]
     count = len(first)
 

@@ -150,16 +150,15 @@ def _back_one(
     this: Pass, stores: Stores, turned: Tensors, time: Any, later: Tensors
 ) -> tuple[tf.Tensor, Tensors, Tensors]:
     """Gradients of z, of the states before the frame, and what the weights' need."""
-    grads, passed = this.blend.gradients(time, later)
+    made = this.blend.made(time, later)
     frame = Frame(
         read_all(stores.states, time),
         read_all(stores.made, time) or read_all(stores.states, time + 1),
         read_all(stores.saved, time),
         this.constants,
     )
-    dz, before, more = this.cell.backward(grads, frame, this.weights.recurrent, turned)
-    before = [b if p is None else b + p for b, p in zip(before, passed, strict=True)]
-    return dz, before, more
+    dz, found, more = this.cell.backward(made, frame, this.weights.recurrent, turned)
+    return dz, this.blend.before(time, found, later), more
 
 
 def _chunk_gradients(
