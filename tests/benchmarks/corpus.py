@@ -1,7 +1,7 @@
 """Transcribing a corpus: how much of the bare network's speed is left, and what it costs.
 
 python tests/benchmarks/corpus.py --corpus DIR --model exp/blstmp [--arpa FILE] [--json FILE]
-    [--parts speed scaling pocketsphinx memory startup]
+    [--tflite FILE] [--parts speed scaling pocketsphinx memory startup]
 
 Figures, each of one run on this machine with both sides alternating:
 
@@ -15,7 +15,8 @@ Figures, each of one run on this machine with both sides alternating:
   one, on a fifth; processor_s_of_two_over_one: what two workers use more, time apart.
 - rss_growth: peak memory for ten times the audio over peak memory: many files, of the same
   lengths, and one long file; peak_gib of the long one.
-- startup_s: from the command to the end of a one-second file, and what it is spent on.
+- startup_s: from the command to the end of a one-second file, and what it is spent on;
+  startup_tflite_s: the same with --tflite, a model that `keraldi export` made.
 - processors_of_others: how many processors other work of the machine kept busy meanwhile, of each
   part; a figure of speed is worth something only where this is near 0.
 """
@@ -296,17 +297,37 @@ print(json.dumps(marks))
 """
 
 
+def one_second(file: Path, root: Path) -> Path:
+    """The first second of a recording, as WAV."""
+    path = root / "second.wav"
+    samples, rate = soundfile.read(file)
+    soundfile.write(path, samples[:rate], rate)
+    return path
+
+
 def startup(command: Command, files: list[Path], root: Path, model: str) -> dict:
     """The whole command on one second of audio, and where the time goes."""
-    samples, rate = soundfile.read(files[0])
-    soundfile.write(root / "second.wav", samples[:rate], rate)
-    times = [command([str(root / "second.wav")])[0] for _ in range(REPEATS)]
+    second = one_second(files[0], root)
     words = [sys.executable, "-c", STARTUP, model]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     return {
-        "startup_s": round(statistics.median(times), 2),
+        "startup_s": first_result_s(command, second),
         "startup_spent_on": json.loads(done.stdout.splitlines()[-1]),
     }
+
+
+def first_result_s(command: Command, audio: Path, repeats: int = REPEATS) -> float:
+    """Median seconds of the whole command on one short file, once started before."""
+    command([str(audio)])
+    times = [command([str(audio)])[0] for _ in range(repeats)]
+    return round(statistics.median(times), 2)
+
+
+def tflite_startup(model: Path, files: list[Path], root: Path) -> dict:
+    """The same of a TFLite model; TensorFlow is not loaded."""
+    second = one_second(files[0], root)
+    seconds = first_result_s(Command(["--model", str(model)], root), second, 7)
+    return {"startup_tflite_s": seconds}
 
 
 def main() -> None:
@@ -315,6 +336,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--arpa")
+    parser.add_argument("--tflite", type=Path, help="an export; with part startup")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument(
@@ -332,7 +354,8 @@ def main() -> None:
         "speed": lambda: speed(command, files, root, given.model),
         "scaling": lambda: scaling(command, every, root, given.model),
         "memory": lambda: memory(command, files, root, given.long_hours),
-        "startup": lambda: startup(command, files, root, given.model),
+        "startup": lambda: startup(command, files, root, given.model)
+        | (tflite_startup(given.tflite, files, root) if given.tflite else {}),
     }
     beside: dict[str, float] = {}
     found: dict = {"processors": CPUS, "processors_of_others": beside}
