@@ -8,6 +8,7 @@ import yaml
 from cyclopts import Parameter
 
 from features.errors import ConfigError, DataError
+from features.files import check_apart
 from pipeline.batch.crew import Crewing
 from pipeline.batch.exported import is_exported
 from pipeline.batch.journal import WORK
@@ -139,11 +140,12 @@ def make_plan(
     """Checks what was asked for before any work begins.
 
     Raises:
-        ConfigError: a setting is wrong.
+        ConfigError: a setting is wrong, or results would go where the model or lexicon is.
         DataError: the model or the n-gram is not there.
     """
     model, settings = options.model, options.settings
     check_model(model)
+    check_apart(out, {"weights": model} | ({"words": words} if words else {}))
     if options.arpa is not None:
         require(options.arpa, mend="run keraldi lm")
     if words is not None:

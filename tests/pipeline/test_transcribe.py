@@ -244,6 +244,14 @@ def test_mistakes_are_told(words, message, corpus, random_model, tmp_path, capsy
     assert named(message) in capsys.readouterr().err
 
 
+def test_results_do_not_go_where_the_model_is(corpus, random_model, capsys):
+    before = sorted(random_model.iterdir())
+    out = random_model / "."
+    assert run(corpus, "--model", random_model, "--out", out) == 2
+    assert "is where the weights come from; give another" in capsys.readouterr().err
+    assert sorted(random_model.iterdir()) == before
+
+
 def test_a_full_disk_is_that_of_the_results(
     corpus, light_model, tmp_path, capsys, monkeypatch
 ):
