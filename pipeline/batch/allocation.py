@@ -1,20 +1,22 @@
-"""Memory that threads share: what one has freed another can use."""
+"""Memory of large tensors: what has been freed goes back to the system."""
 
 import ctypes
 
-_M_ARENA_MAX = -8  # of glibc's malloc.h
+_M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+_LARGE = 4 << 20  # bytes
 
 
-def one_arena() -> None:
-    """Has all threads that start from now on take memory from the same place.
+def give_back_large() -> None:
+    """Has malloc take blocks of 4 MiB and more from the system, and give them back at once.
 
-    glibc's malloc gives each thread a place of its own, and keeps what is freed there for that
-    thread. Over hours of audio, whose batches have many sizes, every place would grow to what
-    the largest batches need. Other systems' malloc is left as it is.
+    glibc's malloc begins so, but once a block of up to 32 MiB was freed it keeps blocks as large
+    for the thread that had them. Over hours of audio, whose batches have many sizes, every
+    thread's place would grow to what the largest batches need. Other systems' malloc is left as
+    it is.
 
     References:
-        man 3 mallopt.
+        man 3 mallopt, M_MMAP_THRESHOLD.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, _LARGE)

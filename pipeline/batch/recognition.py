@@ -18,7 +18,7 @@ from features.errors import DataError, KeraldiError
 from features.files import placed
 from features.frontend import FrontendOptions
 from features.normalize import CmvnStats
-from pipeline.batch.allocation import one_arena
+from pipeline.batch.allocation import give_back_large
 from pipeline.batch.assembly import Assembly
 from pipeline.batch.exported import (
     ExportedNetwork,
@@ -73,7 +73,7 @@ class Plan:
 
 def _load(model: str, callers: int) -> "Recogniser | ExportedNetwork":
     """A model dir's network, or an exported one without TensorFlow."""
-    one_arena()  # before there are threads of TensorFlow
+    give_back_large()
     if is_exported(model):
         return ExportedNetwork(model)
     from pipeline.nnet.threads import one_thread_an_operation

@@ -1,37 +1,38 @@
-"""How many places malloc takes memory from, told by malloc itself."""
+"""Where malloc takes large blocks from, told by malloc itself."""
 
 import platform
+import re
 import subprocess
 import sys
 
 import pytest
 
-PROGRAM = """
-import ctypes, threading
-from pipeline.batch.allocation import one_arena
-if {limited}:
-    one_arena()
+BLOCK = 8 << 20
+PROGRAM = f"""
+import ctypes
+from pipeline.batch.allocation import give_back_large
+if {{given_back}}:
+    give_back_large()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
-threads = [threading.Thread(target=libc.malloc, args=(1000,)) for _ in range(4)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
+libc.free.argtypes = [ctypes.c_void_p]
+libc.free(libc.malloc({3 * BLOCK}))  # from now on glibc would keep blocks of this size
+libc.malloc({BLOCK})
 libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
 libc.fflush(None)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has arenas")
-def test_threads_share_one_arena():
-    heaps = {}
-    for limited in (False, True):
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a matter of glibc's")
+def test_large_blocks_are_the_systems():
+    mapped = {}
+    for given_back in (False, True):
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM.format(limited=limited)],
+            [sys.executable, "-c", PROGRAM.format(given_back=given_back)],
             capture_output=True,
             text=True,
             check=True,
         )
-        heaps[limited] = done.stdout.count("<heap nr=")
-    assert heaps[True] == 1 < heaps[False]
+        told = re.search(r'type="mmap" count="\d+" size="(\d+)"', done.stdout)
+        mapped[given_back] = int(told[1])
+    assert mapped[True] - mapped[False] >= BLOCK
