@@ -1,4 +1,4 @@
-"""Memory of large tensors: what has been freed goes back to the system."""
+"""Memory of batches: what has been freed goes back to the system."""
 
 import ctypes
 
@@ -20,3 +20,14 @@ def give_back_large() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _LARGE)
+
+
+def give_back_freed() -> None:
+    """Gives back what malloc holds of smaller blocks that were freed, whichever thread had them.
+
+    References:
+        man 3 malloc_trim.
+    """
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)

@@ -18,7 +18,7 @@ from features.errors import DataError, KeraldiError
 from features.files import placed
 from features.frontend import FrontendOptions
 from features.normalize import CmvnStats
-from pipeline.batch.allocation import give_back_large
+from pipeline.batch.allocation import give_back_freed, give_back_large
 from pipeline.batch.assembly import Assembly
 from pipeline.batch.exported import (
     ExportedNetwork,
@@ -219,6 +219,7 @@ class Recognition:
                 outcome = assembly.fail(item, str(error))
             if outcome is not None:
                 finished.append(outcome)
+        give_back_freed()
         return finished
 
     def run(self, items: Iterable[Item]) -> Iterator[Outcome]:
