@@ -87,7 +87,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--limit", type=int, help="recordings of the corpus")
     arguments, options = parser.parse_known_args()
-    files = sorted(p for p in arguments.corpus.rglob("*.flac"))[: arguments.limit]
+    corpus = arguments.corpus.resolve()  # links to it lie elsewhere
+    files = sorted(corpus.rglob("*.flac"))[: arguments.limit]
     root = Path(tempfile.mkdtemp(prefix="damaged"))
     try:
         link(files, root / "clean")
