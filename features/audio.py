@@ -75,7 +75,8 @@ def mono_samples(array: np.ndarray, name: str = "array") -> np.ndarray:
     """A waveform in memory as Keraldi's samples.
 
     Args:
-        array: [S] or, with channels, [S, C]; floats in [-1, 1], or integers of full scale.
+        array: [S] or, with channels, [S, C]; floats in [-1, 1], or integers of full scale,
+            of 32 bits at most.
         name: for messages.
 
     Returns:
@@ -93,6 +94,11 @@ def mono_samples(array: np.ndarray, name: str = "array") -> np.ndarray:
     if values.ndim not in (1, 2):
         raise AudioError(
             f"{name}: shape {list(values.shape)}: expected [samples] or [samples, channels]"
+        )
+    if values.dtype.kind in "iu" and values.dtype.itemsize > 4:
+        raise AudioError(
+            f"{name}: values of type {values.dtype}, of which no audio is; give the type they "
+            "were recorded in, such as int16, or floats in [-1, 1]"
         )
     if values.dtype.kind == "f":
         samples = values
@@ -185,12 +191,21 @@ def sound_of(name: str) -> Iterator[soundfile.SoundFile]:
         yield sound
 
 
-def part_of(
+def bounds_of(
     sound: soundfile.SoundFile, name: str, start: float, end: float | None
-) -> np.ndarray:
-    """Mono samples [S] float32 from `start` to `end` seconds, checked."""
+) -> tuple[int, int]:
+    """The first sample of a part from `start` to `end` seconds, and the one behind its last.
+
+    Raises:
+        AudioError: the part is of no length, or is not within the recording.
+    """
     rate, total = sound.samplerate, sound.frames
     first, last = round(start * rate), total if end is None else round(end * rate)
+    if start < 0 or (end is not None and end <= start):
+        until = "its end" if end is None else f"{end:.3f} s"
+        raise AudioError(
+            f"{name}: a segment of it goes from {start:.3f} s to {until}; mend segments"
+        )
     if first >= total and total:
         raise AudioError(
             f"{name}: {total / rate:.3f} s long, but a segment begins at {start:.3f} s; "
@@ -201,9 +216,17 @@ def part_of(
             f"{name}: {total / rate:.3f} s long, but a segment ends at {end:.3f} s; "
             "mend segments"
         )
+    return first, min(last, total)
+
+
+def part_of(
+    sound: soundfile.SoundFile, name: str, start: float, end: float | None
+) -> np.ndarray:
+    """Mono samples [S] float32 from `start` to `end` seconds, checked."""
+    first, last = bounds_of(sound, name, start, end)
     if first:
         sound.seek(first)
-    wanted = max(0, min(last, total) - first)
+    wanted = last - first
     channels = sound.read(wanted, dtype="float32", always_2d=True)
     if len(channels) < wanted:
         raise AudioError(

@@ -7,7 +7,15 @@ import numpy as np
 import soundfile
 import soxr
 
-from features.audio import check_heard, mixed, part_of, read_audio, resample, sound_of
+from features.audio import (
+    bounds_of,
+    check_heard,
+    mixed,
+    part_of,
+    read_audio,
+    resample,
+    sound_of,
+)
 from features.errors import AudioError, DataError, counted
 from features.spectral import FeatureOptions
 from features.streams import FeatureStream
@@ -19,14 +27,12 @@ def _mono_blocks(
     sound: soundfile.SoundFile, name: str, start: float, end: float | None
 ) -> Iterator[np.ndarray]:
     """The samples of an open file, channels averaged, a piece at a time."""
-    rate = sound.samplerate
-    left = (sound.frames if end is None else min(round(end * rate), sound.frames)) - (
-        first := round(start * rate)
-    )
+    first, last = bounds_of(sound, name, start, end)
+    left = last - first
     if first:
         sound.seek(first)
     while left > 0:
-        wanted = min(left, round(_PIECE_S * rate))
+        wanted = min(left, round(_PIECE_S * sound.samplerate))
         block = sound.read(wanted, dtype="float32", always_2d=True)
         if len(block) < wanted:
             raise AudioError(

@@ -19,7 +19,7 @@ from pipeline.datadir.times import PhoneInterval
 from pipeline.decoding.decoder import Decoder
 from pipeline.decoding.grammar import read_grammar
 from pipeline.decoding.outputs import OutputLayer
-from pipeline.decoding.settings import DecodeSettings, given_settings
+from pipeline.decoding.settings import DecodeSettings, check_grammar, given_settings
 from pipeline.nnet.artefact import (
     GRAMMAR,
     SETTINGS,
@@ -71,11 +71,13 @@ class Search:
 
         Raises:
             DataError: model and grammar have different phones.
-            ConfigError: a setting is wrong or missing.
+            ConfigError: a setting is wrong or missing, or wants an n-gram that is not given.
         """
         layer = OutputLayer.of(description.recipe)
         decoder = Decoder(layer, read_grammar(arpa, layer.table))
-        return cls(decoder, given_settings(settings))
+        chosen = given_settings(settings)
+        check_grammar(chosen, settings or "", given=arpa is not None)
+        return cls(decoder, chosen)
 
 
 def _open(

@@ -128,6 +128,11 @@ def _of_data_dir(path: str) -> Iterator[_Candidate]:
             fault,
         )
         yield _Candidate(item, (utt,))
+    known = data.wav if data.segments is None else data.segments
+    for utt in sorted(set(known) - set(data.utterances)):
+        fault = f"{path}/utt2spk: no speaker of utterance {utt!r}; add it"
+        recording = utt if data.segments is None else data.segments[utt].recording
+        yield _Candidate(Item("", data.wav.get(recording, ""), fault=fault), (utt,))
 
 
 def is_data_dir(path: str) -> bool:
@@ -138,6 +143,10 @@ def is_data_dir(path: str) -> bool:
 
 def _of_directory(path: str, counts: Counter[str]) -> Iterator[_Candidate]:
     """A data dir, or a folder of audio."""
+    if os.path.exists(table := os.path.join(path, "wav.scp")) and not is_data_dir(path):
+        raise DataError(
+            f"{path}: wav.scp without utt2spk; give {table} itself, or add utt2spk"
+        )
     return _of_data_dir(path) if is_data_dir(path) else _of_folder(path, counts)
 
 
@@ -179,6 +188,11 @@ def _candidates(path: str, counts: Counter[str]) -> Iterator[_Candidate]:
         yield from _of_list(read_lines(path), path, counts)
     else:
         yield _of_file(path, os.path.basename(path))
+
+
+def _knowledge(item: Item) -> int:
+    """How much tables say of an item: of two ways to find a file the one that tells more counts."""
+    return sum(known is not None for known in (item.speaker, item.cmvn, item.text))
 
 
 def _named(candidates: Sequence[_Candidate]) -> list[Item]:
@@ -230,7 +244,9 @@ def discover(paths: Sequence[str]) -> Found:
             found += 1
             # Utterances of tables are told apart by name, files by where they lie.
             name = candidate.names[0] if len(candidate.names) == 1 else ""
-            seen.setdefault((f"{name} {place}", item.start, item.end), candidate)
+            key = f"{name} {place}", item.start, item.end
+            if key not in seen or _knowledge(item) > _knowledge(seen[key].item):
+                seen[key] = candidate
     if not seen:
         listed = " ".join(paths) or "nothing"
         raise DataError(

@@ -14,7 +14,12 @@ from pipeline.batch.exported import is_exported
 from pipeline.batch.journal import WORK
 from pipeline.batch.recognition import Plan
 from pipeline.datadir.lang import read_lang
-from pipeline.decoding.settings import DecodeSettings, given_settings, whole_settings
+from pipeline.decoding.settings import (
+    DecodeSettings,
+    check_grammar,
+    given_settings,
+    whole_settings,
+)
 from pipeline.nnet.artefact import (
     GRAMMAR,
     SETTINGS,
@@ -66,6 +71,10 @@ class RecognitionOptions:
     def crewing(self) -> Crewing:
         """Who does the work."""
         return Crewing(self.nj, self.scheduler)
+
+
+# What results would be mixed with, or would replace, in a folder of another stage.
+_OF_OTHERS = ("final.keras", "wav.scp", "hyp", "ctm", "settings.yaml")
 
 
 def processors(crewing: Crewing) -> int:
@@ -131,6 +140,17 @@ def given_stats(model: str, cmvn: str | None) -> list[list[float]] | None:
     return read_stats(cmvn)
 
 
+def _check_folder(out: str) -> None:
+    """ConfigError when a folder holds what other stages, or people, put there."""
+    folder = Path(out)
+    held = [name for name in _OF_OTHERS if (folder / name).exists()]
+    if held and not (folder / WORK).exists():
+        raise ConfigError(
+            f"{out}: holds {', '.join(held)}, not of a transcription that began here; give "
+            "another folder, or remove them"
+        )
+
+
 def make_plan(
     options: RecognitionOptions,
     out: str,
@@ -146,6 +166,7 @@ def make_plan(
     model, settings = options.model, options.settings
     check_model(model)
     check_apart(out, {"weights": model} | ({"words": words} if words else {}))
+    _check_folder(out)
     if options.arpa is not None:
         require(options.arpa, mend="run keraldi lm")
     if words is not None:
@@ -163,6 +184,8 @@ def make_plan(
         chosen = parse_settings(carried[SETTINGS], f"{model}:{SETTINGS}")
     else:
         chosen = given_settings(settings)
+    grammar = options.arpa is not None or GRAMMAR in carried
+    check_grammar(chosen, settings or f"{model}:{SETTINGS}", given=grammar)
     parts = str(Path(out) / WORK / "posteriors") if options.posteriors else None
     return Plan(
         model,

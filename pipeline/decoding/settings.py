@@ -134,3 +134,22 @@ def read_settings(path: str | Path) -> DecodeSettings:
 def given_settings(path: str | Path | None) -> DecodeSettings:
     """The settings of a file, or the defaults where none is given."""
     return DecodeSettings() if path is None else read_settings(path)
+
+
+def check_grammar(settings: DecodeSettings, source: str | Path, *, given: bool) -> None:
+    """Checks that settings that were used with an n-gram have one again.
+
+    Args:
+        settings: what was read.
+        source: their file, for the message.
+        given: whether there is an n-gram.
+
+    Raises:
+        ConfigError: there is none: weight and penalty of another search would make one phone
+            of every frame.
+    """
+    if settings.grammar is not None and not given:
+        raise ConfigError(
+            f"{source}: settings of a search with the n-gram {settings.grammar}; give it too "
+            "(arpa), or other settings"
+        )

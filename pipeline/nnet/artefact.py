@@ -4,6 +4,7 @@ Nothing here imports TensorFlow: a TFLite model answers long before TensorFlow i
 """
 
 import json
+import threading
 import zipfile
 import zlib
 from dataclasses import asdict, dataclass
@@ -153,7 +154,7 @@ def parse_description(companions: dict[str, str], source: str) -> Description:
 
 
 class TfliteModel:
-    """A TFLite model, run by LiteRT.
+    """A TFLite model, run by LiteRT; threads that call it wait for each other.
 
     Args:
         path: the `.tflite` file.
@@ -172,6 +173,9 @@ class TfliteModel:
                 f"{path}: TFLite needs LiteRT: pip install 'keraldi[lite]'"
             ) from None
         self.description, self.source = description, str(path)
+        self._lock = (
+            threading.Lock()
+        )  # an interpreter's memory bears one caller at a time
         try:
             # One thread: the products of one utterance are too small to share out.
             self._interpreter = Interpreter(str(path), num_threads=1)
@@ -198,10 +202,10 @@ class TfliteModel:
         self.description.check_length(samples)
         waveform = np.ascontiguousarray(samples, np.float32)[None]
         try:
-            outputs = self._whole(waveform=waveform)
+            with self._lock:
+                return np.array(self._whole(waveform=waveform)["log_posteriors"][0])
         except (ValueError, RuntimeError) as error:
             raise self._damaged(error) from None
-        return np.array(outputs["log_posteriors"][0])
 
     def stream(self) -> ChunkStream:
         """The network over frames as they come in; ConfigError where it hears the future."""
@@ -219,10 +223,11 @@ class TfliteModel:
 
         def step(frames: np.ndarray) -> np.ndarray:
             nonlocal states
-            outputs = runner(frames=frames[None], **states)
-            # The interpreter's own memory is written over by the next step.
-            states = {name: np.array(outputs[name]) for name in states}
-            return np.array(outputs["log_posteriors"][0])
+            with self._lock:
+                outputs = runner(frames=frames[None], **states)
+                # The interpreter's own memory is written over by the next step.
+                states = {name: np.array(outputs[name]) for name in states}
+                return np.array(outputs["log_posteriors"][0])
 
         recipe = self.description.recipe
         return ChunkStream(

@@ -61,6 +61,7 @@ DAMAGES = (  # what readers of archives raise where one is damaged
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
+    AttributeError,
     LookupError,
     TypeError,
     ValueError,

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -70,6 +71,22 @@ def test_other_rates_are_resampled(recogniser):
     assert found.shape == slow.shape
 
 
+def test_threads_share_a_tflite_model(light_model):
+    recogniser = Recogniser.load(light_model)
+    arrays = [speech(0.5 + 0.1 * (number % 4), seed=number) for number in range(24)]
+    alone = [recogniser(array, 16000) for array in arrays]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda array: recogniser(array, 16000), arrays))
+    assert together == alone
+
+
+def test_settings_with_an_ngram_are_not_used_without(random_model, tmp_path):
+    settings = tmp_path / "settings.yaml"
+    save(settings, DecodeSettings(insertion_penalty=-3.0, grammar="lm.arpa"))
+    with pytest.raises(ConfigError, match="with the n-gram lm.arpa; give it too"):
+        Recogniser.load(random_model, settings=settings)
+
+
 def test_a_tenth_of_a_second_is_enough(recogniser):
     phones = recogniser(speech(0.1), 16000)
     assert phones[-1].end == pytest.approx(0.1)
@@ -86,6 +103,7 @@ def test_a_tenth_of_a_second_is_enough(recogniser):
         (np.full(4000, 1e300), 16000, AudioError, r"floats up to 1e\+300: expected"),
         (np.ones((2, 4000)), 16000, AudioError, "transpose it"),
         (np.ones((2, 2, 2)), 16000, AudioError, r"expected \[samples\] or"),
+        (np.ones(4000, int), 16000, AudioError, "type int64, of which no audio is"),
         (np.ones(4000, complex), 16000, AudioError, "values of type complex128"),
         (speech(), None, ConfigError, "an array of samples needs its rate"),
         (speech(), 0, ConfigError, "got 0; give rate_hz"),

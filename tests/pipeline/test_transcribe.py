@@ -15,11 +15,13 @@ from pipeline.__main__ import main
 from pipeline.batch import exported, windows
 from pipeline.batch.exported import WaveformListener
 from pipeline.batch.items import Item
+from pipeline.config import save
 from pipeline.datadir.lang import Lang, write_lang
 from pipeline.datadir.lexicon import Lexicon
 from pipeline.datadir.phones import Fold, PhoneTable
 from pipeline.datadir.tables import read_table
 from pipeline.datadir.times import read_ctm
+from pipeline.decoding.settings import DecodeSettings
 from pipeline.recogniser import Recogniser
 
 
@@ -250,6 +252,54 @@ def test_results_do_not_go_where_the_model_is(corpus, random_model, capsys):
     assert run(corpus, "--model", random_model, "--out", out) == 2
     assert "is where the weights come from; give another" in capsys.readouterr().err
     assert sorted(random_model.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["hyp", "settings.yaml", "final.keras", "wav.scp"])
+def test_what_others_put_into_a_folder_stays(
+    name, corpus, random_model, tmp_path, capsys
+):
+    (tmp_path / name).write_text("precious\n")
+    assert run(corpus, "--model", random_model, "--out", tmp_path) == 2
+    told = f"{tmp_path}: holds {name}, not of a transcription that began here"
+    assert told in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_settings_of_a_search_with_an_ngram_want_one(
+    corpus, random_model, tmp_path, capsys
+):
+    settings = tmp_path / "settings.yaml"
+    save(settings, DecodeSettings(insertion_penalty=-3.0, grammar="lang/lm.arpa"))
+    words = [corpus, "--model", random_model, "--settings", settings]
+    assert run(*words, "--out", tmp_path / "out") == 2
+    told = f"{settings}: settings of a search with the n-gram lang/lm.arpa; give it too"
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ("0.5 9", "1.000 s long, but a segment ends at 9.000 s; mend segments"),
+        ("0.5 99", "1.000 s long, but a segment ends at 99.000 s; mend segments"),
+        ("0.8 0.5", "a segment of it goes from 0.800 s to 0.500 s; mend segments"),
+        ("-0.5 1", "a segment of it goes from -0.500 s to 1.000 s; mend segments"),
+        ("-0.5 99", "a segment of it goes from -0.500 s to 99.000 s; mend segments"),
+    ],
+)
+def test_segments_outside_of_their_recordings_fail(
+    times, message, corpus, random_model, tmp_path
+):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "wav.scp").write_text(f"r {corpus}/stereo.wav\n")
+    (data / "segments").write_text(f"other r {times}\nrounded r 0.5 1.05\n")
+    (data / "utt2spk").write_text("other s\nrounded s\n")
+    out = tmp_path / "out"
+    assert run(data, "--model", random_model, "--out", out) == 1
+    (failure,) = map(json.loads, (out / "failed.jsonl").read_text().splitlines())
+    assert failure["id"] == "other"
+    reason, _, mend = message.partition("; ")
+    assert reason in failure["reason"] and failure["mend"] == mend
 
 
 def test_a_full_disk_is_that_of_the_results(

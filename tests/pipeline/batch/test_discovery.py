@@ -120,6 +120,38 @@ def test_data_dirs_bring_speakers_segments_and_words(tmp_path):
     assert [i.source for i in discover([str(tmp_path / "wav.scp")]).items] == ["/r.wav"]
 
 
+@pytest.mark.parametrize("segments", [False, True])
+def test_utterances_without_a_speaker_fail(segments, tmp_path):
+    (tmp_path / "wav.scp").write_text("u1 /1.wav\nu2 /2.wav\nunused /3.wav\n")
+    (tmp_path / "utt2spk").write_text("u1 s\nunused s\n")
+    if segments:
+        (tmp_path / "segments").write_text("u1 u1 0 1\nu2 u1 1 2\n")
+        (tmp_path / "utt2spk").write_text("u1 s\n")
+    items = {item.id: item for item in discover([str(tmp_path)]).items}
+    assert items["u1"].fault == ""
+    assert "utt2spk: no speaker of utterance 'u2'; add it" in items["u2"].fault
+
+
+def test_of_two_ways_to_a_file_the_one_that_tells_more_counts(tmp_path):
+    table = touch(tmp_path, "1.wav") + "/wav.scp"
+    (tmp_path / "wav.scp").write_text(f"u {tmp_path}/1.wav\n")
+    (tmp_path / "utt2spk").write_text("u s\n")
+    (tmp_path / "text").write_text("u a b\n")
+    for paths in ([str(tmp_path), table], [table, str(tmp_path)]):
+        found = discover(paths)
+        assert [item.text for item in found.items] == [("a", "b")]
+        assert found.repeated == 1
+
+
+def test_a_wav_scp_without_speakers_is_given_itself(tmp_path):
+    touch(tmp_path, "1.wav")
+    (tmp_path / "wav.scp").write_text(f"u {tmp_path}/1.wav\n")
+    with pytest.raises(
+        DataError, match="wav.scp without utt2spk; give .*wav.scp itself"
+    ):
+        discover([str(tmp_path)])
+
+
 @pytest.mark.parametrize("given", ["wav.scp", ""])
 def test_a_recording_without_a_path_is_told(given, tmp_path):
     (tmp_path / "wav.scp").write_text("r1 /r.wav\nr2\n")
