@@ -116,6 +116,20 @@ def folder_table(
     return "".join(f"{row}\n" for row in rows)
 
 
+def _tell_lost(folder: Path, wanted: Sequence[str], done: Mapping[str, str]) -> None:
+    """Says beside the rates which references they leave out, their recordings having failed."""
+    lost = [name for name in wanted if name not in done]
+    if not lost:
+        return
+    line = (
+        f"not scored: {len(lost)} of {counted(len(wanted), 'reference')}, whose recordings "
+        f"failed ({named(lost, 5)})"
+    )
+    rates = folder / "scoring" / "per"
+    write_text(rates, f"{rates.read_text(encoding='utf-8')}{line}\n")
+    note(f"score-corpus: {line}")
+
+
 def _score(
     folder: Path,
     items: Sequence[Item],
@@ -145,6 +159,7 @@ def _score(
     table = folder_table(sides, phones, folders, alignment)
     write_text(folder / "scoring" / "per_folder", table)
     done = read_table(folder / "hyp")
+    _tell_lost(folder, [i.id for i in items if i.id in references], done)
     absent = sorted(set(done) - set(references))
     write_text(folder / "unscored", "".join(f"{name}\n" for name in absent))
     if absent:

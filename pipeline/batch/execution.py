@@ -38,7 +38,6 @@ def result_settings(plan: Plan) -> dict[str, Any]:
         **{name: fingerprint(path) for name, path in files.items()},
         "settings": plan.settings,
         "posteriors": plan.posteriors is not None,
-        "allow_pipes": plan.allow_pipes,
         "cmvn": plan.cmvn,
     }
 
@@ -136,7 +135,12 @@ def run_plan(
     with placed(order.folder), FolderLock(order.folder):
         used = used_settings(plan, source)
         by_speaker = plan.by_speaker(model_recipe(plan.model).frontend)
-        chosen = relevant(items, text=plan.words is not None, speaker=by_speaker)
+        chosen = relevant(
+            items,
+            text=plan.words is not None,
+            speaker=by_speaker,
+            pipes=plan.allow_pipes,
+        )
         run = Run(order, chosen, result_settings(plan))
         totals = run(work_of(plan, crewing, order.folder))
         save(order.folder / "settings.yaml", used)

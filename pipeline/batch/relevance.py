@@ -10,8 +10,12 @@ from features.errors import KeraldiError
 from pipeline.batch.items import Item
 
 
-def relevant(items: Iterable[Item], *, text: bool, speaker: bool) -> list[Item]:
+def relevant(
+    items: Iterable[Item], *, text: bool, speaker: bool, pipes: bool = True
+) -> list[Item]:
     """Items with a digest of the statistics they use, and without what nobody looks at.
+
+    Commands that may not be run are items that fail; once they may, no other is done anew.
 
     What is left says whether an older result of an item still holds, see `Item.basis`.
 
@@ -19,6 +23,7 @@ def relevant(items: Iterable[Item], *, text: bool, speaker: bool) -> list[Item]:
         items: as they were found.
         text: whether transcripts change results.
         speaker: whether the speakers' statistics do.
+        pipes: whether commands may be run.
     """
     reader = cache(ArchiveReader)
 
@@ -33,6 +38,9 @@ def relevant(items: Iterable[Item], *, text: bool, speaker: bool) -> list[Item]:
 
     chosen = []
     for item in items:
+        if not pipes and not item.fault and item.source.endswith("|"):
+            fault = f"{item.source!r} is a command; --allow-pipes lets it run"
+            item = replace(item, fault=fault)
         if not text:
             item = replace(item, text=None)
         if not speaker or item.cmvn is None or item.speaker is None:

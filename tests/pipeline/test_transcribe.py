@@ -276,6 +276,24 @@ def test_settings_of_a_search_with_an_ngram_want_one(
     assert told in capsys.readouterr().err
 
 
+def test_a_command_that_may_run_later_costs_nothing_else(
+    corpus, random_model, tmp_path
+):
+    table = tmp_path / "wav.scp"
+    audio = corpus / "eight.wav"
+    table.write_text(f"file {corpus}/stereo.wav\ncommand cat {audio} |\n")
+    out = tmp_path / "out"
+    words = [table, "--model", random_model, "--out", out]
+    assert run(*words) == 1
+    (failure,) = map(json.loads, (out / "failed.jsonl").read_text().splitlines())
+    assert failure["id"] == "command"
+    assert failure["mend"] == "--allow-pipes lets it run"
+    for before in (1, 2):
+        assert run(*words, "--allow-pipes") == 0
+        summary = json.loads((out / "summary.json").read_text())
+        assert (summary["done"], summary["done_before"]) == (2, before)
+
+
 @pytest.mark.parametrize(
     ("times", "message"),
     [
