@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from features.errors import ConfigError, DataError, counted
-from features.files import write_text
+from features.files import check_apart, write_text
 from pipeline.datadir.lang import read_lang
+from pipeline.decoding.settings import check_grammar, read_settings
 from pipeline.nnet.artefact import (
     DESCRIPTION,
     GRAMMAR,
@@ -212,6 +213,9 @@ def export(
         raise ConfigError("--data and --lang go together: PER needs both")
     given = [path for path in (data, lang, arpa, settings, cmvn) if path is not None]
     require(model, *given, mend="give an existing path")
+    check_apart(out, {"weights": model})
+    if settings is not None:
+        check_grammar(read_settings(settings), settings, given=arpa is not None)
     wanted, folder = _formats(formats, data), Path(out)
     inputs = _inputs(model, data, lang, arpa, settings, cmvn)
     stamp = Stamp.of(folder, "export", settings={"formats": wanted}, inputs=inputs)

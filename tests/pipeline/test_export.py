@@ -102,3 +102,17 @@ def test_mistakes_are_told_before_work_begins(
     assert exported(random_model, tmp_path / "out", *words) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_an_export_is_kept_apart_from_the_model(random_model, capsys):
+    assert exported(random_model, random_model / ".") == 2
+    assert "is where the weights come from; give another" in capsys.readouterr().err
+
+
+def test_settings_with_an_ngram_are_exported_with_it(random_model, tmp_path, capsys):
+    settings = tmp_path / "settings.yaml"
+    save(settings, DecodeSettings(grammar="lm.arpa"))
+    out = tmp_path / "out"
+    assert exported(random_model, out, "--settings", str(settings)) == 2
+    assert "a search with the n-gram lm.arpa; give it too" in capsys.readouterr().err
+    assert not out.exists()
