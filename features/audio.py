@@ -216,7 +216,7 @@ def bounds_of(
             f"{name}: {total / rate:.3f} s long, but a segment ends at {end:.3f} s; "
             "mend segments"
         )
-    return first, min(last, total)
+    return first, max(first, min(last, total))
 
 
 def part_of(

@@ -173,9 +173,8 @@ class TfliteModel:
                 f"{path}: TFLite needs LiteRT: pip install 'keraldi[lite]'"
             ) from None
         self.description, self.source = description, str(path)
-        self._lock = (
-            threading.Lock()
-        )  # an interpreter's memory bears one caller at a time
+        # An interpreter's memory bears one caller at a time.
+        self._lock = threading.Lock()
         try:
             # One thread: the products of one utterance are too small to share out.
             self._interpreter = Interpreter(str(path), num_threads=1)
