@@ -19,9 +19,9 @@ libc.malloc.restype = ctypes.c_void_p
 libc.free.argtypes = [ctypes.c_void_p]
 """
 LARGE = f"""
+libc.mallopt(-3, {4 * BLOCK})  # as after such a block was freed, whatever MALLOC_... variables say
 if {{given_back}}:
     allocation.give_back_large()
-libc.free(libc.malloc({3 * BLOCK}))  # from now on glibc would keep blocks of this size
 libc.malloc({BLOCK})
 libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
 libc.fflush(None)
