@@ -237,6 +237,11 @@ def part_of(
     return samples
 
 
+def command_fault(source: str) -> str:
+    """Why a command is not run."""
+    return f"{source!r} is a command; --allow-pipes lets it run"
+
+
 def read_audio(
     source: str | os.PathLike[str],
     *,
@@ -268,7 +273,7 @@ def read_audio(
         elif allow_pipes:
             sound = stack.enter_context(sound_in(run_pipe(name[:-1]), name))
         else:
-            raise AudioError(f"{name!r} is a command; --allow-pipes lets it run")
+            raise AudioError(command_fault(name))
         samples, rate = part_of(sound, name, start, end), int(sound.samplerate)
     return (samples if rate_hz is None else resample(samples, rate, rate_hz)), rate
 

@@ -9,8 +9,9 @@ from pydantic import Field
 from features.dynamics import deltas, splice, stack
 from features.normalize import CmvnStats, apply_cmvn
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(gt=0)]
+# More is a slip of the pen: 1000 frames are ten seconds.
+Count = Annotated[int, Field(ge=0, le=1000)]
+Positive = Annotated[int, Field(gt=0, le=1000)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,10 @@ from features.kaldi import ENERGY_FLOOR
 if TYPE_CHECKING:
     from features.kaldi_frames import Filterbank
 
-Positive = Annotated[int, Field(gt=0)]
-Milliseconds = Annotated[float, Field(gt=0, le=1000)]  # longer is a slip of the pen
+# Beyond these is a slip of the pen.
+Hertz = Annotated[int, Field(gt=0, le=1_000_000)]
+Count = Annotated[int, Field(gt=0, le=1000)]
+Milliseconds = Annotated[float, Field(gt=0, le=1000)]
 # Frames transformed at once, at most: what is between stays in the processor's cache, and in
 # memory that the allocator keeps (with 112 it fetches 240 pages anew for each second of audio).
 _BLOCK = 80
@@ -45,9 +47,9 @@ class FeatureOptions:
 
     kind: Literal["fbank", "mfcc"] = "fbank"
     preset: Literal["librosa", "kaldi"] = "librosa"
-    rate_hz: Positive = 16000
-    num_mels: Positive = 40
-    num_ceps: Positive = 13
+    rate_hz: Hertz = 16000
+    num_mels: Count = 40
+    num_ceps: Count = 13
     frame_length_ms: Milliseconds = 25.0
     frame_shift_ms: Milliseconds = 10.0
     low_hz: Annotated[float, Field(ge=0)] = 20.0

@@ -187,6 +187,11 @@ def parse_yaml(path: str | Path) -> Any:
         raise ConfigError(f"{path}: a folder; give the path of a YAML file") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not UTF-8; save it as UTF-8") from None
+    return parse_yaml_text(text, source=str(path))
+
+
+def parse_yaml_text(text: str, *, source: str) -> Any:
+    """The plain values of YAML; see `parse_yaml`."""
     try:
         values = yaml.load(text, Loader=_Loader)  # a safe loader
     except yaml.YAMLError as error:
@@ -194,7 +199,7 @@ def parse_yaml(path: str | Path) -> Any:
         line = f":{where.line + 1}" if where else ""
         problem = getattr(error, "problem", None) or "cannot be read"
         raise ConfigError(
-            f"{path}{line}: not YAML: {problem}; mend that line"
+            f"{source}{line}: not YAML: {problem}; mend that line"
         ) from None
     return {} if values is None else values
 

@@ -4,8 +4,7 @@ import contextlib
 import math
 import os
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -13,13 +12,18 @@ from pathlib import Path
 import numpy as np
 
 from features.audio import check_rate, mono_samples, read_audio, resample
-from features.errors import ConfigError, DataError
+from features.errors import AudioError, ConfigError, DataError
 from features.noise import without_noise
 from pipeline.datadir.times import PhoneInterval
 from pipeline.decoding.decoder import Decoder
-from pipeline.decoding.grammar import read_grammar
+from pipeline.decoding.grammar import parse_grammar, read_grammar
 from pipeline.decoding.outputs import OutputLayer
-from pipeline.decoding.settings import DecodeSettings, check_grammar, given_settings
+from pipeline.decoding.settings import (
+    DecodeSettings,
+    check_grammar,
+    given_settings,
+    parse_settings,
+)
 from pipeline.nnet.artefact import (
     GRAMMAR,
     SETTINGS,
@@ -60,7 +64,13 @@ class Search:
 
     @classmethod
     def of(
-        cls, description: Description, arpa: Path | None, settings: Path | None
+        cls,
+        description: Description,
+        arpa: Path | None,
+        settings: Path | None,
+        *,
+        carried: Mapping[str, str] | None = None,
+        source: str = "",
     ) -> "Search":
         """The search for a model's posteriors.
 
@@ -68,16 +78,27 @@ class Search:
             description: of the model.
             arpa: phone n-gram, or None for no model of sequences.
             settings: a `settings.yaml` of `keraldi decode`, or None for the defaults.
+            carried: the companion files of the model, taken where no others are given.
+            source: the model, named in messages.
 
         Raises:
             DataError: model and grammar have different phones.
             ConfigError: a setting is wrong or missing, or wants an n-gram that is not given.
         """
         layer = OutputLayer.of(description.recipe)
-        decoder = Decoder(layer, read_grammar(arpa, layer.table))
-        chosen = given_settings(settings)
-        check_grammar(chosen, settings or "", given=arpa is not None)
-        return cls(decoder, chosen)
+        own = carried or {}
+        if arpa is None and GRAMMAR in own:
+            place = f"{source}:{GRAMMAR}"
+            grammar = parse_grammar(own[GRAMMAR], layer.table, source=place)
+        else:
+            grammar = read_grammar(arpa, layer.table)
+        place = str(settings or f"{source}:{SETTINGS}")
+        if settings is None and SETTINGS in own:
+            chosen = parse_settings(own[SETTINGS], place)
+        else:
+            chosen = given_settings(settings)
+        check_grammar(chosen, place, given=arpa is not None or GRAMMAR in own)
+        return cls(Decoder(layer, grammar), chosen)
 
 
 def _open(
@@ -159,15 +180,13 @@ class Recogniser:
         """
         stats = None if cmvn is None else read_stats(Path(cmvn))
         runtime, companions = _open(Path(model), stats)
-        given = {GRAMMAR: arpa, SETTINGS: settings}
-        with tempfile.TemporaryDirectory() as folder:
-            files: dict[str, Path | None] = {}
-            for name, path in given.items():
-                files[name] = None if path is None else Path(path)
-                if path is None and name in companions:
-                    own = files[name] = Path(folder) / name
-                    own.write_text(companions[name], encoding="utf-8")
-            search = Search.of(runtime.description, files[GRAMMAR], files[SETTINGS])
+        search = Search.of(
+            runtime.description,
+            None if arpa is None else Path(arpa),
+            None if settings is None else Path(settings),
+            carried=companions,
+            source=str(model),
+        )
         return cls(runtime, search)
 
     @property
@@ -200,6 +219,10 @@ class Recogniser:
             )
         elif rate_hz is not None:
             raise ConfigError(f"{audio}: a file knows its rate; leave out rate_hz")
+        elif str(audio).endswith("|"):
+            raise AudioError(
+                f"{str(audio)!r} is a command; give a file, or the samples it prints"
+            )
         else:
             found = read_audio(audio, rate_hz=self.rate_hz)[0]
         found = np.ascontiguousarray(found, np.float32)

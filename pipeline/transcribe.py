@@ -1,6 +1,7 @@
 """Stage transcribe: audio of any kind and amount, and a model -> phones with times."""
 
 from pathlib import Path
+from typing import get_args
 
 from features.errors import ConfigError
 from pipeline.batch.execution import find_items, run_plan
@@ -66,6 +67,10 @@ def transcribe(
             "--out: expected a folder for the results, got none"
             if out is None
             else "--rate is for --stream: files say theirs; leave it out"
+        )
+    if not formats:
+        raise ConfigError(
+            f"--formats: expected {', '.join(get_args(Format))}, or some of them, got none"
         )
     plan = make_plan(options, out, words=words)
     folder = Path(out)

@@ -18,6 +18,9 @@ AUDIO = frozenset(
     ".rf64".split()
 )
 _LISTS = frozenset((".txt", ".lst", ".list"))
+_TABLES = frozenset(  # of data dirs, beside wav.scp
+    "utt2spk spk2utt segments text utt2dur utt2speed feats.scp cmvn.scp".split()
+)
 
 
 @dataclass(frozen=True)
@@ -154,11 +157,11 @@ def _of_list(
     lines: Iterable[str], place: str, counts: Counter[str]
 ) -> Iterator[_Candidate]:
     """Paths of files and folders, and globs, one a line."""
-    for line in lines:
+    for number, line in enumerate(lines, start=1):
         pattern = line.rstrip("\n")
         if not pattern.strip():
             continue
-        if os.path.exists(pattern) or not glob.has_magic(pattern):
+        if os.path.lexists(pattern) or not glob.has_magic(pattern):
             matches = [pattern]
         else:
             matches = sorted(glob.glob(pattern, recursive=True))
@@ -167,8 +170,12 @@ def _of_list(
         for match in matches:
             if os.path.isdir(match):
                 yield from _of_directory(match, counts)
-            else:
-                yield _of_file(match, os.path.basename(match))
+                continue
+            found = _of_file(match, os.path.basename(match))
+            if not os.path.lexists(match):
+                fault = f"{place}:{number}: {match}: no such file; mend the path"
+                found = replace(found, item=replace(found.item, fault=fault))
+            yield found
 
 
 def _candidates(path: str, counts: Counter[str]) -> Iterator[_Candidate]:
@@ -182,6 +189,10 @@ def _candidates(path: str, counts: Counter[str]) -> Iterator[_Candidate]:
         if not glob.has_magic(path):
             raise DataError(f"{path}: no such file or folder; give an existing path")
         yield from _of_list([path], path, counts)
+    elif os.path.basename(path) in _TABLES:
+        raise DataError(
+            f"{path}: a table of a data dir, not audio; give {os.path.dirname(path) or '.'}"
+        )
     elif path.endswith(".scp"):
         yield from _of_table(path)
     elif Path(path).suffix.lower() in _LISTS:

@@ -4,7 +4,6 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import yaml
 from cyclopts import Parameter
 
 from features.errors import ConfigError, DataError
@@ -15,10 +14,9 @@ from pipeline.batch.journal import WORK
 from pipeline.batch.recognition import Plan
 from pipeline.datadir.lang import read_lang
 from pipeline.decoding.settings import (
-    DecodeSettings,
     check_grammar,
     given_settings,
-    whole_settings,
+    parse_settings,
 )
 from pipeline.nnet.artefact import (
     GRAMMAR,
@@ -115,11 +113,6 @@ def model_recipe(model: str) -> Recipe:
     if is_exported(model):
         return parse_description(read_companions(path), model).recipe
     return stored_network(path)[0]
-
-
-def parse_settings(text: str, source: str) -> DecodeSettings:
-    """The settings that an exported model carries."""
-    return whole_settings(yaml.safe_load(text), source)
 
 
 def given_stats(model: str, cmvn: str | None) -> list[list[float]] | None:

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import json
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,6 @@ from threadpoolctl import threadpool_limits
 
 from features.archive import ArchiveReader
 from features.errors import DataError, KeraldiError
-from features.files import placed
 from features.frontend import FrontendOptions
 from features.normalize import CmvnStats
 from pipeline.batch.allocation import give_back_freed, give_back_large
@@ -34,6 +32,7 @@ from pipeline.batch.windows import Listener, Window
 from pipeline.batch.words import WordAligner
 from pipeline.config import check
 from pipeline.datadir.lang import read_lang
+from pipeline.nnet.artefact import GRAMMAR
 
 if TYPE_CHECKING:
     from pipeline.nnet.recogniser import Recogniser
@@ -117,7 +116,7 @@ class Recognition:
 
     def __init__(self, plan: Plan, *, callers: int | None = None) -> None:
         from pipeline.decoding.decoder import Decoder
-        from pipeline.decoding.grammar import read_grammar
+        from pipeline.decoding.grammar import parse_grammar, read_grammar
         from pipeline.decoding.outputs import OutputLayer
         from pipeline.decoding.settings import DecodeSettings
 
@@ -128,13 +127,8 @@ class Recognition:
         if plan.grammar is None:
             grammar = read_grammar(plan.arpa, layer.table)
         else:
-            with (
-                placed(tempfile.gettempdir()),
-                tempfile.NamedTemporaryFile("w", encoding="utf-8") as file,
-            ):
-                file.write(plan.grammar)
-                file.flush()
-                grammar = read_grammar(file.name, layer.table)
+            place = f"{plan.model}:{GRAMMAR}"
+            grammar = parse_grammar(plan.grammar, layer.table, source=place)
         self._decoder = Decoder(layer, grammar)
         self._settings = check(plan.settings, DecodeSettings, source="settings")
         self._listener: Listener | WaveformListener

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 
 from features.archive import ArchiveReader
+from features.audio import command_fault
 from features.errors import KeraldiError
 from pipeline.batch.items import Item
 
@@ -39,8 +40,7 @@ def relevant(
     chosen = []
     for item in items:
         if not pipes and not item.fault and item.source.endswith("|"):
-            fault = f"{item.source!r} is a command; --allow-pipes lets it run"
-            item = replace(item, fault=fault)
+            item = replace(item, fault=command_fault(item.source))
         if not text:
             item = replace(item, text=None)
         if not speaker or item.cmvn is None or item.speaker is None:

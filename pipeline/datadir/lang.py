@@ -94,7 +94,7 @@ def read_lang(folder: str | Path) -> Lang:
     recover(place)
     if not place.is_dir():
         raise DataError(
-            f"{place}: no such folder; run keraldi prepare, or check --lang"
+            f"{place}: no such folder; run keraldi prepare, or give the lang dir that it made"
         )
     if absent := [n for n in _NEEDED if not (place / n).exists()]:
         raise DataError.of(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from features.audio import audio_duration
 from features.errors import AudioError, ConfigError, DataError, named
@@ -76,7 +77,9 @@ def read_marks(
     found: dict[str, Marked] = {}
     faults = []
     for path in _files(paths):
-        for utt, intervals in _read(path, tier).items():
+        for name, intervals in _read(path, tier).items():
+            # Results of keraldi transcribe are named so that any file system can hold them.
+            utt = unquote(name) if unquote(name) in data.utt2spk else name
             if utt not in data.utt2spk:
                 faults.append(
                     f"{path}: utterance {utt!r} is absent from {data.path}/utt2spk; name the "

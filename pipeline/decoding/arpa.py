@@ -3,6 +3,7 @@
 import math
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 from features.errors import DataError, counted, named
@@ -94,9 +95,18 @@ def _check_whole(path: str | Path, model: Ngram) -> None:
 
 
 def read_arpa(path: str | Path) -> Ngram:
-    """Reads a model of any order, of any tool.
+    """Reads a model of any order, of any tool; see `parse_arpa`."""
+    return parse_arpa(read_lines(path), source=path)
+
+
+def parse_arpa(lines: Iterable[str], *, source: str | Path) -> Ngram:
+    """The model that the lines of an ARPA file describe.
 
     An n-gram that none goes on from needs no back-off weight; it is 1.
+
+    Args:
+        lines: of the file.
+        source: the file, named in messages.
 
     Raises:
         DataError: a line is not of the format, an n-gram comes twice, counts differ from the
@@ -107,7 +117,7 @@ def read_arpa(path: str | Path) -> Ngram:
     probs: dict[History, float] = {}
     backoffs: dict[History, float] = {}
     begun, section, ended = False, 0, False
-    for number, line in enumerate(map(str.strip, read_lines(path)), start=1):
+    for number, line in enumerate(map(str.strip, lines), start=1):
         if line == "\\data\\":
             begun = True
         elif begun and (header := _PROMISE.fullmatch(line)):
@@ -121,26 +131,26 @@ def read_arpa(path: str | Path) -> Ngram:
             entry = _entry(line, section)
             if entry is None:
                 raise DataError(
-                    f"{path}:{number}: expected a log10 probability up to 0, "
+                    f"{source}:{number}: expected a log10 probability up to 0, "
                     f"{counted(section, 'symbol')} and perhaps a back-off, got {line!r}; make the "
                     "file again"
                 )
             prob, gram, backoff = entry
             if gram in probs:
                 raise DataError(
-                    f"{path}:{number}: {' '.join(gram)!r} comes twice; remove one line"
+                    f"{source}:{number}: {' '.join(gram)!r} comes twice; remove one line"
                 )
             probs[gram] = prob
             if backoff is not None:
                 backoffs[gram] = backoff
     if not promised:
         raise DataError(
-            f"{path}: no counts of n-grams below a line \\data\\: no ARPA file, or one without "
+            f"{source}: no counts of n-grams below a line \\data\\: no ARPA file, or one without "
             "its head; make it again"
         )
     if not ended:
-        raise DataError(f"{path}: no \\end\\; the file is cut short, make it again")
-    _check_counts(path, promised, Counter(map(len, probs)))
+        raise DataError(f"{source}: no \\end\\; the file is cut short, make it again")
+    _check_counts(source, promised, Counter(map(len, probs)))
     model = Ngram(max(promised), probs, backoffs)
-    _check_whole(path, model)
+    _check_whole(source, model)
     return model

@@ -8,7 +8,7 @@ import numpy as np
 
 from features.errors import DataError
 from pipeline.datadir.phones import PhoneTable
-from pipeline.decoding.arpa import read_arpa
+from pipeline.decoding.arpa import parse_arpa, read_arpa
 from pipeline.decoding.ngram import END, LOG10, START, UNKNOWN, History, Ngram
 
 
@@ -188,3 +188,9 @@ def read_grammar(path: str | Path | None, phones: PhoneTable) -> Grammar:
     if path is None:
         return flat_grammar(len(phones))
     return make_grammar(read_arpa(path), phones, source=str(path))
+
+
+def parse_grammar(arpa: str, phones: PhoneTable, *, source: str) -> Grammar:
+    """The graph of what stands in an ARPA file; see `read_grammar`."""
+    model = parse_arpa(arpa.split("\n"), source=source)
+    return make_grammar(model, phones, source=source)

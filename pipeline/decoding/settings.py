@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from features.errors import ConfigError
-from pipeline.config import check, parse_yaml
+from pipeline.config import check, parse_yaml, parse_yaml_text
 
 Search = Literal["viterbi", "prefix beam", "greedy", "votes"]
 
@@ -129,6 +129,11 @@ def whole_settings(values: Any, source: str) -> DecodeSettings:
 def read_settings(path: str | Path) -> DecodeSettings:
     """Reads a `settings.yaml`; see `whole_settings`."""
     return whole_settings(parse_yaml(path), str(path))
+
+
+def parse_settings(text: str, source: str) -> DecodeSettings:
+    """The settings that stand in the text of a `settings.yaml`; see `whole_settings`."""
+    return whole_settings(parse_yaml_text(text, source=source), source)
 
 
 def given_settings(path: str | Path | None) -> DecodeSettings:

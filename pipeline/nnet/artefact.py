@@ -187,9 +187,12 @@ class TfliteModel:
         except (ValueError, RuntimeError) as error:
             raise self._damaged(error) from None
         # What is damaged inside shows when it is run.
+        recipe = description.recipe
         with without_noise():
-            self.log_posteriors(
-                np.zeros(description.recipe.features.frame_length, np.float32)
+            heard = self.log_posteriors(np.zeros(recipe.features.frame_length))
+        if heard.shape != (1, recipe.num_outputs):
+            raise self._damaged(
+                ValueError(f"{heard.shape[-1]} outputs, not {recipe.num_outputs}")
             )
 
     def _damaged(self, error: Exception) -> DataError:
@@ -231,8 +234,8 @@ class TfliteModel:
         recipe = self.description.recipe
         return ChunkStream(
             step,
-            dim=recipe.frontend.output_dim(recipe.features.dim),
-            width=len(recipe.phones) * recipe.states + (recipe.objective == "ctc"),
+            dim=recipe.input_dim,
+            width=recipe.num_outputs,
             delay=recipe.label_delay,
         )
 

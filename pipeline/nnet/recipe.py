@@ -1,14 +1,17 @@
 """What a finished model carries beside its weights, so that it can be used alone."""
 
 import json
-import re
+import math
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from features.errors import DataError
+from pydantic import Field
+
+from features.errors import ConfigError, DataError, counted
 from features.frontend import FrontendOptions
 from features.spectral import FeatureOptions
 from pipeline.config import check
@@ -37,10 +40,42 @@ class Recipe:
     features: FeatureOptions
     frontend: FrontendOptions
     objective: Literal["framewise", "ctc"]
-    states: int
-    label_delay: int
+    states: Annotated[int, Field(gt=0)]
+    label_delay: Annotated[int, Field(ge=0)]
     log_priors: list[float]
     global_cmvn: list[list[float]] | None
+
+    def __post_init__(self) -> None:
+        for phone in self.phones:
+            if phone.split() != [phone]:
+                raise ConfigError(
+                    f"phones: {phone!r}: expected a name without white space"
+                )
+        count = self.num_outputs if self.objective == "framewise" else 0
+        if len(self.log_priors) != count or not all(
+            map(math.isfinite, self.log_priors)
+        ):
+            raise ConfigError(
+                f"log_priors: expected {counted(count, 'finite number')}, one of each state"
+            )
+        width = self.features.dim + 1
+        if self.global_cmvn is not None and not (
+            [len(row) for row in self.global_cmvn] == [width, width]
+            and all(math.isfinite(value) for row in self.global_cmvn for value in row)
+        ):
+            raise ConfigError(
+                f"global_cmvn: expected two rows of {width} finite numbers"
+            )
+
+    @property
+    def num_outputs(self) -> int:
+        """V, the outputs of the network: all states, or with CTC all phones and the blank."""
+        return len(self.phones) * self.states + (self.objective == "ctc")
+
+    @property
+    def input_dim(self) -> int:
+        """F, the inputs of the network."""
+        return self.frontend.output_dim(self.features.dim)
 
     def to_values(self) -> dict[str, Any]:
         """Plain values that survive JSON."""
@@ -56,7 +91,8 @@ _LARGEST = 1 << 26  # bytes that anything in an archive may unpack to,
 _PACKED = (
     50  # or so many times what it takes there: floats do not get smaller than that
 )
-_CODE = re.compile(rb'"class_name"\s*:\s*"(Lambda|__lambda__)"')
+_CODE = ("Lambda", "__lambda__")
+_MODULES = ("keras", "pipeline", "builtins")  # that layers of ours are described with
 DAMAGES = (  # what readers of archives raise where one is damaged
     zipfile.BadZipFile,
     zlib.error,
@@ -69,29 +105,73 @@ DAMAGES = (  # what readers of archives raise where one is damaged
 )
 
 
+def _mappings(values: Any) -> Iterator[dict[str, Any]]:
+    """All mappings in what JSON gave."""
+    if isinstance(values, dict):
+        yield values
+        values = list(values.values())
+    for value in values if isinstance(values, list) else ():
+        yield from _mappings(value)
+
+
+def _fewest_weights(config: Any) -> int:
+    """Weights that the layers which a configuration names have at least."""
+    total = 0
+    for layer in _mappings(config):
+        units = layer.get("cells", layer.get("units", 0))
+        if isinstance(units, int):
+            recurrent = layer.get("type", "dense") != "dense"
+            fed_back = layer.get("projection") or -(-units // 2) if recurrent else 1
+            total += units * fed_back
+    return total
+
+
+def _check_entry(path: str | Path, entry: zipfile.ZipInfo) -> None:
+    """DataError where a file of an archive unpacks to too much, or to another folder."""
+    if entry.file_size > max(_LARGEST, _PACKED * entry.compress_size):
+        raise DataError(
+            f"{path}: {entry.filename} in it unpacks to {entry.file_size} bytes from "
+            f"{entry.compress_size}, which no model does; train it again"
+        )
+    if {"/", ".."} & set(Path(entry.filename).parts):
+        raise DataError(
+            f"{path}: {entry.filename!r} in it would unpack beside it; train it again"
+        )
+
+
+def _check_code(path: str | Path, config: Any) -> None:
+    """DataError where a configuration names code that is not of layers."""
+    for part in _mappings(config):
+        name, module = part.get("class_name"), part.get("module") or "keras"
+        if name in _CODE or str(module).partition(".")[0] not in _MODULES:
+            what = "a Lambda layer" if name in _CODE else f"{module}.{name}"
+            raise DataError(
+                f"{path}: holds {what}, unsafe code that loading would run: not loaded; use "
+                "a model of Keraldi's layers"
+            )
+
+
 def check_archive(path: str | Path) -> None:
-    """Checks that a Keras archive holds no code, and unpacks to no more memory than models take.
+    """Checks that a Keras archive holds no code, and takes no more memory than models do.
 
     Keras itself refuses code (`safe_mode`), in words that speak of something else.
 
     Raises:
-        DataError: something in it unpacks to very much more than it takes in the file, or it
-            holds a Lambda layer.
+        DataError: something in it unpacks to very much more than it takes in the file, or
+            beside it; its layers have more weights than it holds; or it names code.
         DAMAGES: it is no archive, or no model.
     """
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
-            if entry.file_size > max(_LARGEST, _PACKED * entry.compress_size):
-                raise DataError(
-                    f"{path}: {entry.filename} in it unpacks to {entry.file_size} bytes from "
-                    f"{entry.compress_size}, which no model does; train it again"
-                )
-        config = archive.read("config.json")
-    if _CODE.search(config):
+            _check_entry(path, entry)
+        config = json.loads(archive.read("config.json"))
+        held = sum(entry.file_size for entry in archive.infolist())
+    if (weights := _fewest_weights(config)) > held:
         raise DataError(
-            f"{path}: holds a Lambda layer, unsafe code that loading would run: not loaded; use "
-            "a model of Keraldi's layers"
+            f"{path}: its layers have {weights} weights or more, of which {held} bytes cannot "
+            "hold the values; train it again"
         )
+    _check_code(path, config)
 
 
 def stored_network(path: str | Path) -> tuple[Recipe, list[dict[str, Any]]]:

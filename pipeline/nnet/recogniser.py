@@ -205,4 +205,13 @@ def load_recogniser(model_dir: str | Path) -> Recogniser:
             f"{path}: holds a {type(model).__name__}, not an acoustic model of Keraldi"
         )
     recipe = Recipe.from_values(model.recipe, source=str(path))
+    promised, made = (recipe.input_dim, recipe.num_outputs), (
+        model.input_dim,
+        model.output_layer.units,
+    )
+    if promised != made:
+        raise DataError(
+            f"{path}: its recipe is of {promised[0]} inputs and {promised[1]} outputs, its "
+            f"network has {made[0]} and {made[1]}; train it again"
+        )
     return Recogniser(model, recipe, source=str(path))

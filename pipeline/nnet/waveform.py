@@ -52,10 +52,9 @@ class WaveformModel(keras.Model):
         self.frontend = WaveformFrontend(
             asdict(recipe.features), asdict(recipe.frontend), stats, name="frontend"
         )
-        width = recipe.frontend.output_dim(recipe.features.dim)
-        if width != network["input_dim"]:
+        if recipe.input_dim != network["input_dim"]:
             raise ConfigError(
-                f"the front end makes {width} values a frame, the network takes "
+                f"the front end makes {recipe.input_dim} values a frame, the network takes "
                 f"{network['input_dim']}; train it again"
             )
         self.network = AcousticModel.from_config({**network, "name": "network"})

@@ -1,8 +1,10 @@
 """The API: a model in, phones of files and arrays out; what is refused."""
 
+import json
 import os
 import subprocess
 import sys
+import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -153,6 +155,27 @@ def test_settings_with_gaps_are_refused(random_model, tmp_path):
         Recogniser.load(random_model, settings=tmp_path / "settings.yaml")
 
 
+def test_what_a_model_carries_is_named_by_the_model(light_model, tmp_path):
+    path = tmp_path / "x.tflite"
+    for name, content, told in (
+        ("lm.arpa", "\\data\\\n", "lm.arpa: no counts of n-grams"),
+        ("settings.yaml", "a: [\n", "settings.yaml:2: not YAML"),
+    ):
+        path.write_bytes(light_model.read_bytes())
+        with zipfile.ZipFile(path, "a") as companions, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the file is there already
+            companions.writestr(name, content)
+        with pytest.raises((ConfigError, DataError), match=f"x.tflite:{told}"):
+            Recogniser.load(path)
+
+
+def test_commands_are_not_for_the_api(recogniser):
+    with pytest.raises(
+        AudioError, match=r"'cat a.wav \|' is a command; give a file, or"
+    ):
+        recogniser("cat a.wav |")
+
+
 def test_settings_are_used(random_model, recogniser, tmp_path):
     save(tmp_path / "settings.yaml", DecodeSettings(insertion_penalty=1000.0))
     strict = Recogniser.load(random_model, settings=tmp_path / "settings.yaml")
@@ -262,3 +285,22 @@ def test_tflite_is_run_without_tensorflow(
     found = read_ctm(tmp_path / "out" / "ctm")["x"]
     expected = light(tmp_path / "x.wav")
     assert [mark.phone for mark in found] == [phone.phone for phone in expected]
+
+
+def test_a_model_whose_recipe_is_anothers_is_refused(random_model, tmp_path):
+    path = tmp_path / "final.keras"
+    with zipfile.ZipFile(random_model / "final.keras") as whole:
+        parts = {name: whole.read(name) for name in whole.namelist()}
+    config = json.loads(parts["config.json"])
+    recipe = config["config"]["recipe"]
+    recipe["phones"].append("more")
+    recipe["log_priors"].append(-1.0)
+    parts["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as changed:
+        for name, content in parts.items():
+            changed.writestr(name, content)
+    count = len(recipe["phones"])
+    with pytest.raises(
+        DataError, match=f"and {count} outputs, its network has .* and {count - 1};"
+    ):
+        Recogniser.load(tmp_path)

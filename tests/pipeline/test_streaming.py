@@ -235,7 +235,7 @@ def test_statistics_of_the_end_are_refused(model, kind):
 
 def test_ctc_streams_greedily_only(model):
     recipe = model.runtime.description.recipe
-    layer = OutputLayer.of(replace(recipe, objective="ctc", states=1))
+    layer = OutputLayer.of(replace(recipe, objective="ctc", states=1, log_priors=[]))
     decoder = Decoder(layer, read_grammar(None, layer.table))
     with pytest.raises(ConfigError, match="the prefix beam of CTC finds the places"):
         make_search(decoder, DecodeSettings())

@@ -276,6 +276,12 @@ def test_settings_of_a_search_with_an_ngram_want_one(
     assert told in capsys.readouterr().err
 
 
+def test_no_form_at_all_is_refused(corpus, random_model, tmp_path, capsys):
+    words = [corpus, "--model", random_model, "--out", tmp_path / "out"]
+    assert run(*words, "--empty-formats") == 2
+    assert "--formats: expected text, ctm, jsonl, textgrid" in capsys.readouterr().err
+
+
 def test_a_command_that_may_run_later_costs_nothing_else(
     corpus, random_model, tmp_path
 ):

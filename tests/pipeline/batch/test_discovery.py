@@ -102,6 +102,8 @@ def test_lists_globs_and_standard_input(tmp_path, monkeypatch):
     listed.write_text(f"{root}/a.wav\n\n{root}/[bc].wav\n{root}/absent.wav\n")
     assert ids(str(listed)) == ["a", "absent", "b", "c"]
     assert ids(f"{root}/?.wav") == ["a", "b", "c"]
+    absent = discover([str(listed)]).items[1]
+    assert absent.fault == f"{listed}:4: {root}/absent.wav: no such file; mend the path"
     stream = io.TextIOWrapper(io.BytesIO(f"{root}/c.wav\n".encode()))
     monkeypatch.setattr(sys, "stdin", stream)
     assert ids("-") == ["c"]
@@ -118,6 +120,13 @@ def test_data_dirs_bring_speakers_segments_and_words(tmp_path):
     assert (two.start, two.end, two.text) == (2.0, None, None)
     assert "segments: nothing of utterance 'u3'" in three.fault
     assert [i.source for i in discover([str(tmp_path / "wav.scp")]).items] == ["/r.wav"]
+
+
+def test_a_table_of_a_data_dir_is_no_audio(tmp_path):
+    (tmp_path / "feats.scp").write_text("u feats.ark:2\n")
+    told = "feats.scp: a table of a data dir, not audio; give .*[^/]$"
+    with pytest.raises(DataError, match=told):
+        discover([str(tmp_path / "feats.scp")])
 
 
 @pytest.mark.parametrize("segments", [False, True])

@@ -50,6 +50,15 @@ def test_silence_is_marked_where_nothing_is(data, marked):
     assert times == [pytest.approx(pair) for pair in wanted]
 
 
+def test_results_of_transcribe_are_marks(data, marked):
+    for table in ("utt2spk", "spk2utt", "text", "wav.scp", "segments"):
+        if (path := data.path / table).exists():
+            path.write_text(path.read_text().replace("ann-0", "ann%20=0"))
+    (marked / "ann-0.TextGrid").rename(marked / "ann%2520=0.TextGrid")
+    marks(str(data.path), str(marked))
+    assert len(read_ctm(data.path / "phones.ctm")["ann%20=0"]) == 2
+
+
 def test_files_may_be_named_one_by_one(data, marked, tmp_path):
     (data.path / "phones.ctm").write_text("old\n")
     files = sorted(str(path) for path in marked.rglob("*.*"))
