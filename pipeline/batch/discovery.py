@@ -31,11 +31,13 @@ class Found:
         items: sorted by id.
         passed_over: files of folders that do not look like audio.
         repeated: files that were found twice and are done once.
+        data_dirs: data dirs inside of folders, whose tables were not looked at.
     """
 
     items: tuple[Item, ...]
     passed_over: int
     repeated: int
+    data_dirs: int
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def _of_folder(root: str, counts: Counter[str]) -> Iterator[_Candidate]:
     """All audio below a folder; what cannot be listed is an item that fails."""
     troubles: list[OSError] = []
     for place, folders, files in _walked(root, troubles):
+        counts["data dirs"] += is_data_dir(place)
         for name in sorted(files):
             path = os.path.join(place, name)
             if _is_audio(path):
@@ -264,4 +267,5 @@ def discover(paths: Sequence[str]) -> Found:
             f"{listed}: no audio found; files must end in {' '.join(sorted(AUDIO))}"
         )
     items = sorted(_named(list(seen.values())), key=lambda item: item.id.encode())
-    return Found(tuple(items), counts["passed over"], found - len(seen))
+    repeated = found - len(seen)
+    return Found(tuple(items), counts["passed over"], repeated, counts["data dirs"])

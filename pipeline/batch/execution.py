@@ -115,6 +115,11 @@ def find_items(stage: str, paths: Sequence[str], *, out: str) -> tuple[Item, ...
         note(
             f"{stage}: {counted(found.passed_over, 'file')} passed over: no audio by name"
         )
+    if found.data_dirs:
+        dirs = counted(found.data_dirs, "data dir")
+        note(
+            f"{stage}: {dirs} among folders of audio; given by name, its tables are used"
+        )
     if found.repeated:
         note(f"{stage}: {counted(found.repeated, 'file')} found twice, done once")
     return found.items

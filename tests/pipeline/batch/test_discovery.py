@@ -122,6 +122,15 @@ def test_data_dirs_bring_speakers_segments_and_words(tmp_path):
     assert [i.source for i in discover([str(tmp_path / "wav.scp")]).items] == ["/r.wav"]
 
 
+def test_data_dirs_within_folders_are_told(tmp_path):
+    root = touch(tmp_path, "a.wav", "data/b.wav")
+    for table in ("wav.scp", "utt2spk"):
+        (tmp_path / "data" / table).write_text("u x\n")
+    found = discover([root])
+    assert ([i.id for i in found.items], found.data_dirs) == (["a", "data/b"], 1)
+    assert discover([f"{root}/data"]).data_dirs == 0
+
+
 def test_a_table_of_a_data_dir_is_no_audio(tmp_path):
     (tmp_path / "feats.scp").write_text("u feats.ark:2\n")
     told = "feats.scp: a table of a data dir, not audio; give .*[^/]$"
