@@ -114,15 +114,20 @@ def _mappings(values: Any) -> Iterator[dict[str, Any]]:
         yield from _mappings(value)
 
 
+def _size(value: Any) -> int:
+    """A number of units; 0 of what is none."""
+    return value if isinstance(value, int) and value > 0 else 0
+
+
 def _fewest_weights(config: Any) -> int:
     """Weights that the layers which a configuration names have at least."""
     total = 0
     for layer in _mappings(config):
-        units = layer.get("cells", layer.get("units", 0))
-        if isinstance(units, int):
-            recurrent = layer.get("type", "dense") != "dense"
-            fed_back = layer.get("projection") or -(-units // 2) if recurrent else 1
-            total += units * fed_back
+        units = _size(layer.get("cells", layer.get("units")))
+        if layer.get("type", "dense") == "dense":
+            total += units
+        else:
+            total += units * (_size(layer.get("projection")) or -(-units // 2))
     return total
 
 

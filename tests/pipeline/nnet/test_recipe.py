@@ -95,6 +95,12 @@ def test_a_recipe_that_contradicts_itself_is_refused(changes, message):
         {"type": "lstm", "cells": 10_000_000},
         {"type": "lstmp", "cells": 100_000, "projection": 1000},
         {"units": 100_000_000},
+        {
+            "type": "gru",
+            "cells": 100_000_000,
+            "projection": "x",
+            "more": {"units": -1_000_000_000_000_000_000},
+        },
     ],
 )
 def test_layers_larger_than_the_file_are_refused(tmp_path, layer):
