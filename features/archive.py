@@ -152,7 +152,8 @@ class ArchiveReader(Mapping[str, np.ndarray]):
         except Exception:  # kaldiio raises whatever the bytes make it stumble on
             raise DataError(
                 f"{self._scp}: {key!r}: no whole array at {self._places[key]}: a damaged archive "
-                "or a wrong offset; make both again"
+                f"or a wrong offset, or another file of that name in {os.getcwd()}; make both "
+                "again, or run from the folder the archive was made in"
             ) from None
         return np.asarray(array)
 

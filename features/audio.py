@@ -242,6 +242,19 @@ def command_fault(source: str) -> str:
     return f"{source!r} is a command; --allow-pipes lets it run"
 
 
+@contextlib.contextmanager
+def heard(name: str, *, allow_pipes: bool) -> Iterator[soundfile.SoundFile]:
+    """The sound in a file, or what a command prints; errors as of `read_audio`."""
+    if not name.endswith("|"):
+        with sound_of(name) as sound:
+            yield sound
+    elif allow_pipes:
+        with run_pipe(name[:-1]) as printed, sound_in(printed, name) as sound:
+            yield sound
+    else:
+        raise AudioError(command_fault(name))
+
+
 def read_audio(
     source: str | os.PathLike[str],
     *,
@@ -267,13 +280,7 @@ def read_audio(
             a command is not allowed or fails.
     """
     name = os.fspath(source).strip()
-    with contextlib.ExitStack() as stack:
-        if not name.endswith("|"):
-            sound = stack.enter_context(sound_of(name))
-        elif allow_pipes:
-            sound = stack.enter_context(sound_in(run_pipe(name[:-1]), name))
-        else:
-            raise AudioError(command_fault(name))
+    with heard(name, allow_pipes=allow_pipes) as sound:
         samples, rate = part_of(sound, name, start, end), int(sound.samplerate)
     return (samples if rate_hz is None else resample(samples, rate, rate_hz)), rate
 

@@ -1,7 +1,6 @@
 """Commands of a `wav.scp`, whose output is audio."""
 
 import contextlib
-import io
 import os
 import select
 import signal
@@ -9,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from typing import IO, cast
+from typing import IO, BinaryIO, cast
 
 from features.errors import AudioError
 
@@ -79,14 +78,24 @@ def _printed(file: IO[bytes], command: str) -> Iterator[bytes]:
         yield block
 
 
-def run_pipe(command: str) -> io.BytesIO:
-    """Runs a `wav.scp` command with the shell and takes what it prints.
+@contextlib.contextmanager
+def run_pipe(command: str) -> Iterator[BinaryIO]:
+    """Runs a `wav.scp` command with the shell, and gives an open file of what it has printed.
+
+    It is no memory, which a command could fill.
 
     Raises:
         AudioError: it fails, and what it said is part of the message; or it prints no end, or
             nothing for `MOST_SILENT_S`.
     """
-    sound = io.BytesIO()
+    with tempfile.TemporaryFile() as sound:
+        _print_into(sound, command)
+        sound.seek(0)
+        yield sound
+
+
+def _print_into(sound: BinaryIO, command: str) -> None:
+    """Runs a command to its end; see `run_pipe`."""
     with (
         tempfile.TemporaryFile() as complaints,
         _started(command, complaints) as process,
@@ -109,5 +118,3 @@ def run_pipe(command: str) -> io.BytesIO:
                 f"command {command!r}: exit status {status}: "
                 f"{said[0] if said else 'no message'}; mend it"
             )
-    sound.seek(0)
-    return sound

@@ -10,11 +10,10 @@ import soxr
 from features.audio import (
     bounds_of,
     check_heard,
+    heard,
     mixed,
     part_of,
-    read_audio,
     resample,
-    sound_of,
 )
 from features.errors import AudioError, DataError, counted
 from features.spectral import FeatureOptions
@@ -57,7 +56,7 @@ def read_pieces(
         source: a path, or as in `wav.scp` a command that ends in `|`.
         rate_hz: the rate wanted.
         start, end: the part wanted, in seconds; all of it by default.
-        allow_pipes: whether a command may be run (what it prints is held in memory).
+        allow_pipes: whether a command may be run.
 
     Yields:
         [S] float32 in [-1, 1], one after the other without gap or overlap.
@@ -66,11 +65,7 @@ def read_pieces(
         AudioError: as `read_audio`; what only shows in a later piece is raised there.
     """
     name = os.fspath(source).strip()
-    if name.endswith("|"):
-        samples, rate = read_audio(name, start=start, end=end, allow_pipes=allow_pipes)
-        yield resample(samples, rate, rate_hz)
-        return
-    with sound_of(name) as sound:
+    with heard(name, allow_pipes=allow_pipes) as sound:
         rate = sound.samplerate
         if (sound.frames / rate if end is None else end) - start <= _PIECE_S:
             yield resample(part_of(sound, name, start, end), rate, rate_hz)
@@ -82,14 +77,14 @@ def _long_pieces(
     sound: soundfile.SoundFile, name: str, rate_hz: int, start: float, end: float | None
 ) -> Iterator[np.ndarray]:
     """Samples [S] float32 of a long part of an open file, checked, a piece at a time."""
-    rate, heard = sound.samplerate, False
+    rate, audible = sound.samplerate, False
     changed = soxr.ResampleStream(rate, rate_hz, 1, dtype="float32", quality="HQ")
     for block in _mono_blocks(sound, name, start, end):
-        heard = heard or bool(block.any())
+        audible = audible or bool(block.any())
         yield block if rate == rate_hz else changed.resample_chunk(block)
     if rate != rate_hz:
         yield changed.resample_chunk(np.zeros(0, np.float32), last=True)
-    if not heard:
+    if not audible:
         check_heard(np.zeros(1, np.float32), name)
 
 

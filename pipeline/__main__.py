@@ -1,6 +1,7 @@
 """The command line: `keraldi STAGE …`, which imports the chosen stage only."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -185,6 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str], *, quickly: bool) -> int:
     """Runs one stage; `quickly` where the process is ours to change."""
+    from features.errors import ConfigError
     from pipeline.stage import guarded
     from pipeline.startup import start_quickly
 
@@ -192,6 +194,8 @@ def _run(words: list[str], *, quickly: bool) -> int:
     # wrong comes as an exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if quickly:
+        # As Ctrl-C: what was begun is put away, and the same command goes on.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         start_quickly()
 
     def stage() -> object:
@@ -199,10 +203,11 @@ def _run(words: list[str], *, quickly: bool) -> int:
 
         try:
             command, bound, _ = build_app().parse_args(
-                _dashes_last(words), exit_on_error=False, print_error=True
+                _dashes_last(words), exit_on_error=False, print_error=False
             )
-        except CycloptsError:
-            return 2
+        except CycloptsError as error:
+            told = " ".join(str(error).split()).removesuffix(".")
+            raise ConfigError(f"{told}; --help says what there is") from None
         return command(*bound.args, **bound.kwargs)
 
     return guarded(_named(words), stage)

@@ -5,7 +5,7 @@ import os
 import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from features.errors import DataError
@@ -29,15 +29,23 @@ class Found:
 
     Attributes:
         items: sorted by id.
-        passed_over: files of folders that do not look like audio.
+        passed_over: how many files of folders do not look like audio, by suffix.
         repeated: files that were found twice and are done once.
         data_dirs: data dirs inside of folders, whose tables were not looked at.
     """
 
     items: tuple[Item, ...]
-    passed_over: int
+    passed_over: Counter[str]
     repeated: int
     data_dirs: int
+
+
+@dataclass
+class _Counts:
+    """What folders hold beside audio; see `Found`."""
+
+    passed_over: Counter[str] = field(default_factory=Counter)
+    data_dirs: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,17 +86,17 @@ def _walked(
             yield place, folders, files
 
 
-def _of_folder(root: str, counts: Counter[str]) -> Iterator[_Candidate]:
+def _of_folder(root: str, counts: _Counts) -> Iterator[_Candidate]:
     """All audio below a folder; what cannot be listed is an item that fails."""
     troubles: list[OSError] = []
     for place, folders, files in _walked(root, troubles):
-        counts["data dirs"] += is_data_dir(place)
+        counts.data_dirs += is_data_dir(place)
         for name in sorted(files):
             path = os.path.join(place, name)
             if _is_audio(path):
                 yield _of_file(path, os.path.relpath(path, root))
             else:
-                counts["passed over"] += 1
+                counts.passed_over[os.path.splitext(name)[1] or "no suffix"] += 1
         if _is_audio(place) and not files and not folders:
             fault = f"{place}: a folder, not a file; remove it or rename it"
             name = os.path.relpath(place, root)
@@ -117,11 +125,10 @@ def _of_data_dir(path: str) -> Iterator[_Candidate]:
         recording = segment.recording if segment else utt
         fault = ""
         if not data.wav.get(recording) or (data.segments is not None and not segment):
-            table = "wav.scp" if segment or data.segments is None else "segments"
-            fault = (
-                f"{path}/{table}: nothing of utterance {utt!r}; add it, or keraldi validate "
-                "--fix removes the utterance"
-            )
+            what = f"segments: nothing of utterance {utt!r}"
+            if segment or data.segments is None:
+                what = f"wav.scp: no recording {recording!r} of utterance {utt!r}"
+            fault = f"{path}/{what}; add it, or keraldi validate --fix removes the utterance"
         end = segment.end if segment and segment.end >= 0 else None
         item = Item(
             "",
@@ -147,7 +154,7 @@ def is_data_dir(path: str) -> bool:
     return all(map(os.path.exists, tables))
 
 
-def _of_directory(path: str, counts: Counter[str]) -> Iterator[_Candidate]:
+def _of_directory(path: str, counts: _Counts) -> Iterator[_Candidate]:
     """A data dir, or a folder of audio."""
     if os.path.exists(table := os.path.join(path, "wav.scp")) and not is_data_dir(path):
         raise DataError(
@@ -156,14 +163,16 @@ def _of_directory(path: str, counts: Counter[str]) -> Iterator[_Candidate]:
     return _of_data_dir(path) if is_data_dir(path) else _of_folder(path, counts)
 
 
-def _of_list(
-    lines: Iterable[str], place: str, counts: Counter[str]
-) -> Iterator[_Candidate]:
+def _of_list(lines: Iterable[str], place: str, counts: _Counts) -> Iterator[_Candidate]:
     """Paths of files and folders, and globs, one a line."""
     for number, line in enumerate(lines, start=1):
         pattern = line.rstrip("\n")
         if not pattern.strip():
             continue
+        if "\0" in pattern:
+            raise DataError(
+                f"{place}:{number}: a zero byte; give one path a line (find without -print0)"
+            )
         if os.path.lexists(pattern) or not glob.has_magic(pattern):
             matches = [pattern]
         else:
@@ -181,7 +190,7 @@ def _of_list(
             yield found
 
 
-def _candidates(path: str, counts: Counter[str]) -> Iterator[_Candidate]:
+def _candidates(path: str, counts: _Counts) -> Iterator[_Candidate]:
     """What one of the user's paths stands for."""
     if path == "-":
         lines = map(os.fsdecode, sys.stdin.buffer)
@@ -202,6 +211,14 @@ def _candidates(path: str, counts: Counter[str]) -> Iterator[_Candidate]:
         yield from _of_list(read_lines(path), path, counts)
     else:
         yield _of_file(path, os.path.basename(path))
+
+
+def _openable(found: _Candidate) -> _Candidate:
+    """The same, or an item that fails where no file can have such a path."""
+    if "\0" not in found.item.source:
+        return found
+    fault = f"{found.item.source!r}: a zero byte in a path; mend it"
+    return replace(found, item=replace(found.item, source="", fault=fault))
 
 
 def _knowledge(item: Item) -> int:
@@ -244,11 +261,12 @@ def discover(paths: Sequence[str]) -> Found:
     Raises:
         DataError: a path does not exist, a table is wrong, or nothing is found.
     """
-    counts: Counter[str] = Counter()
+    counts = _Counts()
     seen: dict[tuple[str, float, float | None], _Candidate] = {}
     found = 0
     for path in paths:
         for candidate in _candidates(path, counts):
+            candidate = _openable(candidate)
             item = candidate.item
             place = (
                 item.source
@@ -262,10 +280,12 @@ def discover(paths: Sequence[str]) -> Found:
             if key not in seen or _knowledge(item) > _knowledge(seen[key].item):
                 seen[key] = candidate
     if not seen:
-        listed = " ".join(paths) or "nothing"
+        if not paths:
+            raise DataError("no path of audio; give files, folders, data dirs or lists")
+        listed = " ".join(paths)
         raise DataError(
             f"{listed}: no audio found; files must end in {' '.join(sorted(AUDIO))}"
         )
     items = sorted(_named(list(seen.values())), key=lambda item: item.id.encode())
     repeated = found - len(seen)
-    return Found(tuple(items), counts["passed over"], repeated, counts["data dirs"])
+    return Found(tuple(items), counts.passed_over, repeated, counts.data_dirs)

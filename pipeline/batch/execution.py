@@ -112,9 +112,9 @@ def find_items(stage: str, paths: Sequence[str], *, out: str) -> tuple[Item, ...
         check_apart(out, {"recordings": path})
     found = discover(paths)
     if found.passed_over:
-        note(
-            f"{stage}: {counted(found.passed_over, 'file')} passed over: no audio by name"
-        )
+        files = counted(found.passed_over.total(), "file")
+        kinds = (f"{n} {suffix}" for suffix, n in found.passed_over.most_common(5))
+        note(f"{stage}: {files} passed over: no audio by name ({', '.join(kinds)})")
     if found.data_dirs:
         dirs = counted(found.data_dirs, "data dir")
         note(

@@ -151,7 +151,9 @@ class Run:
         self._open()
         try:
             pending = _pending(self._items, journal, retry_failed=order.retry_failed)
-            self._totals.done_before = len(self._items) - len(pending)
+            self._totals.done_before = sum(
+                journal.status(item.id) == "done" for item in self._items
+            )
             if journal.begun:
                 write_manifest(order.folder, self._items, journal)
             if pending:

@@ -11,6 +11,12 @@ from features.commands import end_commands, run_pipe
 from features.errors import AudioError
 
 
+def read(command: str) -> bytes:
+    """What a command prints."""
+    with run_pipe(command) as printed:
+        return printed.read()
+
+
 def gone(process: int) -> bool:
     """Whether a process has ended; its parent may not have been told yet."""
     try:
@@ -23,7 +29,7 @@ def gone(process: int) -> bool:
 def test_a_command_without_end_is_stopped(monkeypatch):
     monkeypatch.setattr(commands, "MOST_PIPED", 1 << 20)
     with pytest.raises(AudioError, match="'yes ': prints more than 1 MiB; write its"):
-        run_pipe("yes ")
+        read("yes ")
 
 
 @pytest.mark.parametrize("silence", ["wait", "exec >&-; wait"])
@@ -33,7 +39,7 @@ def test_a_silent_command_is_ended_with_its_children(tmp_path, monkeypatch, sile
     redirected = "" if silence == "wait" else ">&-"
     command = f"echo sound; sleep 1000 {redirected} & echo $! > {child}; {silence}"
     with pytest.raises(AudioError, match="printed nothing for 0.3 s, and was ended; "):
-        run_pipe(command)
+        read(command)
     process = int(child.read_text())
     deadline = time.monotonic() + 5
     while not gone(process):
@@ -44,13 +50,13 @@ def test_a_silent_command_is_ended_with_its_children(tmp_path, monkeypatch, sile
 def test_commands_of_other_threads_can_be_ended():
     told = []
 
-    def read():
+    def wait():
         try:
-            run_pipe("sleep 1000")
+            read("sleep 1000")
         except AudioError as error:
             told.append(str(error))
 
-    thread = threading.Thread(target=read)
+    thread = threading.Thread(target=wait)
     thread.start()
     while thread.is_alive():
         end_commands()
@@ -60,5 +66,4 @@ def test_commands_of_other_threads_can_be_ended():
 
 def test_a_slow_command_is_heard_to_its_end(monkeypatch):
     monkeypatch.setattr(commands, "MOST_SILENT_S", 2.0)
-    found = run_pipe("for n in 1 2 3; do sleep 0.1; echo $n; done")
-    assert found.read() == b"1\n2\n3\n"
+    assert read("for n in 1 2 3; do sleep 0.1; echo $n; done") == b"1\n2\n3\n"

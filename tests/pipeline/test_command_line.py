@@ -236,6 +236,30 @@ sys.exit(pipeline.__main__.main(["transcribe"]))
 """
 
 
+TERMINATED = """
+import os, signal, sys
+import pipeline.__main__
+
+pipeline.__main__.build_app = lambda: os.kill(os.getpid(), signal.SIGTERM)
+sys.argv = ["keraldi", "transcribe"]
+sys.exit(pipeline.__main__.main())
+"""
+
+
+def test_a_termination_is_met_as_an_interrupt(tmp_path):
+    (tmp_path / "program.py").write_text(TERMINATED)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "program.py")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )
+    assert done.returncode == 130
+    assert done.stderr == (
+        "keraldi transcribe: interrupted; the same command goes on from here\n"
+    )
+
+
 def test_an_interrupt_in_a_text_that_is_run_is_no_death_by_signal(tmp_path):
     (tmp_path / "program.py").write_text(INTERRUPTED_IN_A_TEXT)
     # Python looks at what it noted behind `-m` only.

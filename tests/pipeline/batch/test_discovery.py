@@ -36,7 +36,7 @@ def test_folders_are_searched_and_other_files_are_counted(tmp_path):
     root = touch(tmp_path, "a/1.wav", "a/b/2.FLAC", "a/notes.pdf", "3.mp3")
     found = discover([root])
     assert [item.id for item in found.items] == ["3", "a/1", "a/b/2"]
-    assert found.passed_over == 1
+    assert found.passed_over.total() == 1
 
 
 def test_equal_names_are_told_apart(tmp_path):
@@ -93,7 +93,7 @@ def test_folders_in_lists_and_globs_are_searched(tmp_path):
     with open(listed, "w", encoding="utf-8") as file:
         file.write(f"{root}/one\n{root}/two/b/c.wav\n")
     found = discover([listed])
-    assert ([i.id for i in found.items], found.passed_over) == (["a", "c"], 1)
+    assert ([i.id for i in found.items], found.passed_over.total()) == (["a", "c"], 1)
 
 
 def test_lists_globs_and_standard_input(tmp_path, monkeypatch):
@@ -120,6 +120,25 @@ def test_data_dirs_bring_speakers_segments_and_words(tmp_path):
     assert (two.start, two.end, two.text) == (2.0, None, None)
     assert "segments: nothing of utterance 'u3'" in three.fault
     assert [i.source for i in discover([str(tmp_path / "wav.scp")]).items] == ["/r.wav"]
+
+
+def test_zero_bytes_are_told(tmp_path, monkeypatch):
+    listed = tmp_path / "some.lst"
+    listed.write_text("a.wav\nb.wav\0c.wav\0")
+    with pytest.raises(DataError, match="some.lst:2: a zero byte; .*without -print0"):
+        discover([str(listed)])
+    (tmp_path / "wav.scp").write_text("u a\0b.wav\nv c.wav\n")
+    one, two = discover([str(tmp_path / "wav.scp")]).items
+    assert (one.id, one.fault) == ("u", "'a\\x00b.wav': a zero byte in a path; mend it")
+    assert two.fault == ""
+
+
+def test_recordings_that_are_not_there_are_named(tmp_path):
+    (tmp_path / "wav.scp").write_text("r /r.wav\n")
+    (tmp_path / "segments").write_text("u r 0 1\nv q 0 1\n")
+    (tmp_path / "utt2spk").write_text("u s\nv s\n")
+    _, absent = discover([str(tmp_path)]).items
+    assert "wav.scp: no recording 'q' of utterance 'v'; add it" in absent.fault
 
 
 def test_data_dirs_within_folders_are_told(tmp_path):

@@ -110,7 +110,8 @@ def test_a_silent_command_does_not_keep_an_interrupted_run(monkeypatch):
     def waits(item):
         if item.id == "0":
             try:
-                run_pipe("sleep 1000")
+                with run_pipe("sleep 1000"):
+                    pass
             except AudioError as error:
                 said.append(str(error))
         yield Fault(item, "broken")
