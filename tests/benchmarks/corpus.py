@@ -13,8 +13,8 @@ Figures, each of one run on this machine with both sides alternating:
 - scaling_2_over_1: --nj 2 over --nj 1, one thread each, in the time that four fifths of all files
   of the corpus add; scaling_of_bare_networks: what two processes with the network alone gain over
   one, on a fifth; processor_s_of_two_over_one: what two workers use more, time apart.
-- rss_growth: peak memory for ten times the audio over peak memory: many files, of the same
-  lengths, and one long file; peak_gib of the long one.
+- rss_growth: peak memory for ten times the audio over peak memory: the whole corpus over a tenth
+  of its audio with the longest files among it, and one long file; peak_gib of the long one.
 - startup_s: from the command to the end of a one-second file, and what it is spent on;
   startup_tflite_s: the same with --tflite, a model that `keraldi export` made.
 - processors_of_others: how many processors other work of the machine kept busy meanwhile, of each
@@ -38,6 +38,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 import soundfile
+
+from pipeline.nnet.recipe import ROWS
 
 CPUS = len(os.sched_getaffinity(0))
 PARTS = ("speed", "scaling", "pocketsphinx", "memory", "startup")
@@ -253,8 +255,13 @@ def repeat_audio(files: Sequence[Path], path: Path, hours: float) -> None:
 
 def memory(command: Command, files: list[Path], root: Path, hours: float) -> dict:
     """Peak memory against the amount of audio."""
-    # Every tenth by length, the longest among them: a batch takes what its longest file takes.
-    few = sorted(files, key=lambda file: seconds_of([file]), reverse=True)[::10]
+    # A tenth of the audio, the longest files among it: the peak is where all threads have a batch
+    # of those, which with ten times the files is at the start.
+    by_length = sorted(files, key=lambda file: seconds_of([file]), reverse=True)
+    count = ROWS // 2 * CPUS
+    longest, rest = by_length[:count], by_length[count:]
+    left = seconds_of(files) / 10 - seconds_of(longest)
+    few = longest + (rest[:: round(seconds_of(rest) / left)] if left > 0 else [])
     small, large = (command([listed(f, root)])[1] for f in (few, files))
     peaks = []
     for length in (hours / 10, hours):
@@ -265,6 +272,7 @@ def memory(command: Command, files: list[Path], root: Path, hours: float) -> dic
     return {
         "rss_growth": round(max(large / small, peaks[1] / peaks[0]), 3),
         "rss_growth_files": round(large / small, 3),
+        "times_the_audio": round(seconds_of(files) / seconds_of(few), 2),
         "rss_growth_long_file": round(peaks[1] / peaks[0], 3),
         "long_file_hours": hours,
         "long_file_peak_gib": round(peaks[1] / 2**20, 3),
@@ -339,9 +347,7 @@ def main() -> None:
     parser.add_argument("--tflite", type=Path, help="an export; with part startup")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument(
-        "--hour", type=float, default=1.0, help="audio of speed and memory"
-    )
+    parser.add_argument("--hour", type=float, default=1.0, help="audio of speed")
     parser.add_argument("--long-hours", type=float, default=10.0)
     given = parser.parse_args()
     every = sorted(given.corpus.rglob("*.flac"))
@@ -353,7 +359,7 @@ def main() -> None:
     runs: dict[str, Callable[[], dict]] = {
         "speed": lambda: speed(command, files, root, given.model),
         "scaling": lambda: scaling(command, every, root, given.model),
-        "memory": lambda: memory(command, files, root, given.long_hours),
+        "memory": lambda: memory(command, every, root, given.long_hours),
         "startup": lambda: startup(command, files, root, given.model)
         | (tflite_startup(given.tflite, files, root) if given.tflite else {}),
     }
