@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,7 @@ class Totals:
     audio_seconds: float = 0.0
     phones: int = 0
     done_before: int = 0
+    failed_before: int = 0
     elapsed_seconds: float = 0.0
     seconds_to_first_result: float = 0.0
     times_real_time: float = 0.0
@@ -151,9 +153,9 @@ class Run:
         self._open()
         try:
             pending = _pending(self._items, journal, retry_failed=order.retry_failed)
-            self._totals.done_before = sum(
-                journal.status(item.id) == "done" for item in self._items
-            )
+            before = Counter(journal.status(item.id) for item in self._items)
+            self._totals.done_before = before["done"]
+            self._totals.failed_before = before["failed"]
             if journal.begun:
                 write_manifest(order.folder, self._items, journal)
             if pending:
