@@ -4,7 +4,7 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -85,6 +85,16 @@ def all_of(page, selector):
 
 def one(page, selector):
     return page.find_element("css selector", selector)
+
+
+def comes_true(happens: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Whether what a browser may take its time for happens at last."""
+    deadline = time.monotonic() + seconds
+    while not happens():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def press(page, *keys):
@@ -236,12 +246,12 @@ def test_dark_as_the_system_is_and_as_the_reader_says(page):
     assert button.get_attribute("aria-label") == "Switch to light colours"
     button.click()
     assert background(page) == light
-    for _ in range(20):  # the browser may take its time to store it
+
+    def remembered():
         page.refresh()
-        if background(page) == light:
-            break
-        time.sleep(0.25)
-    assert background(page) == light  # it is remembered
+        return background(page) == light
+
+    assert comes_true(remembered)
     page.execute_script("localStorage.clear()")
 
 
@@ -255,8 +265,7 @@ def test_sound_plays_and_the_playhead_moves(page):
     at = "return arguments[0].querySelector('.playhead').style.transform"
     before = page.execute_script(at, card)
     press(page, " ")
-    page.execute_async_script("setTimeout(arguments[0], 250)")
-    assert page.execute_script(at, card) != before
+    assert comes_true(lambda: page.execute_script(at, card) != before)
     assert (
         page.execute_script("return arguments[0].querySelector('audio').error", card)
         is None
@@ -266,13 +275,14 @@ def test_sound_plays_and_the_playhead_moves(page):
 def test_pictures_are_drawn(page):
     card = one(page, "#utterances .utterance")
     page.execute_script("arguments[0].scrollIntoView()", card)
-    page.execute_async_script("setTimeout(arguments[0], 250)")
-    sizes = page.execute_script(
-        "return [...arguments[0].querySelectorAll('canvas')].map((c) => [c.width, c.height])",
-        card,
-    )
-    assert sizes[0][1] == 129  # frequencies
-    assert sizes[1] == [40, 5]  # frames, phones
+    sizes = "return [...arguments[0].querySelectorAll('canvas')].map((c) => [c.width, c.height])"
+
+    def drawn():
+        spectrogram, posteriors, *_ = page.execute_script(sizes, card)
+        # Frequencies; frames and phones.
+        return spectrogram[1] == 129 and posteriors == [40, 5]
+
+    assert comes_true(drawn)
 
 
 def test_utterances_are_found_by_name(page):
