@@ -11,15 +11,15 @@ pytestmark = pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="a matter of glibc's"
 )
 BLOCK = 8 << 20
-START = """
+START = f"""
 import ctypes
 from pipeline.batch import allocation
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 libc.free.argtypes = [ctypes.c_void_p]
+libc.mallopt(-3, {4 * BLOCK})  # as after such a block was freed, whatever MALLOC_... variables say
 """
 LARGE = f"""
-libc.mallopt(-3, {4 * BLOCK})  # as after such a block was freed, whatever MALLOC_... variables say
 if {{given_back}}:
     allocation.give_back_large()
 libc.malloc({BLOCK})
