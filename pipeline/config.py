@@ -90,7 +90,7 @@ def _truths(values: Any, made: Any, place: Place = ()) -> list[str]:
     ]
 
 
-def _mappings(values: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
+def mappings(values: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
     """All mappings in `values` and where they stand, what is inside of others first."""
     within: Iterable[tuple[int | str, Any]] = ()
     if isinstance(values, list):
@@ -98,7 +98,7 @@ def _mappings(values: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
     elif isinstance(values, dict):
         within = values.items()
     for key, value in within:
-        yield from _mappings(value, (*place, key))
+        yield from mappings(value, (*place, key))
     if isinstance(values, dict):
         yield place, values
 
@@ -107,7 +107,7 @@ def _refused(values: Any, schema: type, source: str) -> list[str]:
     """What dataclasses say of settings that pydantic finds well each by itself."""
     lines: list[str] = []
     told: list[Place] = []
-    for place, mapping in _mappings(values):
+    for place, mapping in mappings(values):
         kind = _kind_at(schema, place)
         inner = any(deeper[: len(place)] == place for deeper in told)
         if inner or not dataclasses.is_dataclass(kind):

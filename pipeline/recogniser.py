@@ -20,9 +20,7 @@ from pipeline.decoding.grammar import parse_grammar, read_grammar
 from pipeline.decoding.outputs import OutputLayer
 from pipeline.decoding.settings import (
     DecodeSettings,
-    check_grammar,
-    given_settings,
-    parse_settings,
+    chosen_settings,
 )
 from pipeline.nnet.artefact import (
     GRAMMAR,
@@ -92,12 +90,12 @@ class Search:
             grammar = parse_grammar(own[GRAMMAR], layer.table, source=place)
         else:
             grammar = read_grammar(arpa, layer.table)
-        place = str(settings or f"{source}:{SETTINGS}")
-        if settings is None and SETTINGS in own:
-            chosen = parse_settings(own[SETTINGS], place)
-        else:
-            chosen = given_settings(settings)
-        check_grammar(chosen, place, given=arpa is not None or GRAMMAR in own)
+        chosen = chosen_settings(
+            settings,
+            own.get(SETTINGS),
+            source=f"{source}:{SETTINGS}",
+            grammar=arpa is not None or GRAMMAR in own,
+        )
         return cls(Decoder(layer, grammar), chosen)
 
 

@@ -14,9 +14,7 @@ from pipeline.batch.journal import WORK
 from pipeline.batch.recognition import Plan
 from pipeline.datadir.lang import read_lang
 from pipeline.decoding.settings import (
-    check_grammar,
-    given_settings,
-    parse_settings,
+    chosen_settings,
 )
 from pipeline.nnet.artefact import (
     GRAMMAR,
@@ -156,7 +154,7 @@ def make_plan(
         ConfigError: a setting is wrong, or results would go where the model or lexicon is.
         DataError: the model or the n-gram is not there.
     """
-    model, settings = options.model, options.settings
+    model = options.model
     check_model(model)
     check_apart(out, {"weights": model} | ({"words": words} if words else {}))
     _check_folder(out)
@@ -173,12 +171,12 @@ def make_plan(
             f"--max-failures: expected 0 or more, got {options.max_failures}"
         )
     carried = read_companions(Path(model)) if is_exported(model) else {}
-    if settings is None and SETTINGS in carried:
-        chosen = parse_settings(carried[SETTINGS], f"{model}:{SETTINGS}")
-    else:
-        chosen = given_settings(settings)
-    grammar = options.arpa is not None or GRAMMAR in carried
-    check_grammar(chosen, settings or f"{model}:{SETTINGS}", given=grammar)
+    chosen = chosen_settings(
+        options.settings,
+        carried.get(SETTINGS),
+        source=f"{model}:{SETTINGS}",
+        grammar=options.arpa is not None or GRAMMAR in carried,
+    )
     parts = str(Path(out) / WORK / "posteriors") if options.posteriors else None
     return Plan(
         model,

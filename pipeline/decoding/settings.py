@@ -131,16 +131,6 @@ def read_settings(path: str | Path) -> DecodeSettings:
     return whole_settings(parse_yaml(path), str(path))
 
 
-def parse_settings(text: str, source: str) -> DecodeSettings:
-    """The settings that stand in the text of a `settings.yaml`; see `whole_settings`."""
-    return whole_settings(parse_yaml_text(text, source=source), source)
-
-
-def given_settings(path: str | Path | None) -> DecodeSettings:
-    """The settings of a file, or the defaults where none is given."""
-    return DecodeSettings() if path is None else read_settings(path)
-
-
 def check_grammar(settings: DecodeSettings, source: str | Path, *, given: bool) -> None:
     """Checks that settings that were used with an n-gram have one again.
 
@@ -158,3 +148,27 @@ def check_grammar(settings: DecodeSettings, source: str | Path, *, given: bool) 
             f"{source}: settings of a search with the n-gram {settings.grammar}; give it too "
             "(arpa), or other settings"
         )
+
+
+def chosen_settings(
+    path: str | Path | None, carried: str | None, *, source: str, grammar: bool
+) -> DecodeSettings:
+    """The settings of a file; without, those that a model carries; without, the defaults.
+
+    Args:
+        path: a `settings.yaml`.
+        carried: the text of the model's own.
+        source: where that is, named in messages.
+        grammar: whether there is an n-gram.
+
+    Raises:
+        ConfigError: as of `whole_settings` and `check_grammar`.
+    """
+    if path is not None:
+        found = read_settings(path)
+    elif carried is not None:
+        found = whole_settings(parse_yaml_text(carried, source=source), source)
+    else:
+        found = DecodeSettings()
+    check_grammar(found, path or source, given=grammar)
+    return found

@@ -4,7 +4,6 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,7 +13,7 @@ from pydantic import Field
 from features.errors import ConfigError, DataError, counted
 from features.frontend import FrontendOptions
 from features.spectral import FeatureOptions
-from pipeline.config import check
+from pipeline.config import check, mappings
 
 ROWS = 32  # utterances that a network is run over together
 
@@ -92,7 +91,7 @@ _PACKED = (
     50  # or so many times what it takes there: floats do not get smaller than that
 )
 _CODE = ("Lambda", "__lambda__")
-_MODULES = ("keras", "pipeline", "builtins")  # that layers of ours are described with
+_MODULES = ("keras", "pipeline")  # that layers of ours are described with
 DAMAGES = (  # what readers of archives raise where one is damaged
     zipfile.BadZipFile,
     zlib.error,
@@ -105,15 +104,6 @@ DAMAGES = (  # what readers of archives raise where one is damaged
 )
 
 
-def _mappings(values: Any) -> Iterator[dict[str, Any]]:
-    """All mappings in what JSON gave."""
-    if isinstance(values, dict):
-        yield values
-        values = list(values.values())
-    for value in values if isinstance(values, list) else ():
-        yield from _mappings(value)
-
-
 def _size(value: Any) -> int:
     """A number of units; 0 of what is none."""
     return value if isinstance(value, int) and value > 0 else 0
@@ -122,7 +112,7 @@ def _size(value: Any) -> int:
 def _fewest_weights(config: Any) -> int:
     """Weights that the layers which a configuration names have at least."""
     total = 0
-    for layer in _mappings(config):
+    for _, layer in mappings(config):
         units = _size(layer.get("cells", layer.get("units")))
         if layer.get("type", "dense") == "dense":
             total += units
@@ -146,7 +136,7 @@ def _check_entry(path: str | Path, entry: zipfile.ZipInfo) -> None:
 
 def _check_code(path: str | Path, config: Any) -> None:
     """DataError where a configuration names code that is not of layers."""
-    for part in _mappings(config):
+    for _, part in mappings(config):
         name, module = part.get("class_name"), part.get("module") or "keras"
         if name in _CODE or str(module).partition(".")[0] not in _MODULES:
             what = "a Lambda layer" if name in _CODE else f"{module}.{name}"
@@ -156,10 +146,13 @@ def _check_code(path: str | Path, config: Any) -> None:
             )
 
 
-def check_archive(path: str | Path) -> None:
+def check_archive(path: str | Path) -> Any:
     """Checks that a Keras archive holds no code, and takes no more memory than models do.
 
     Keras itself refuses code (`safe_mode`), in words that speak of something else.
+
+    Returns:
+        Its `config.json`.
 
     Raises:
         DataError: something in it unpacks to very much more than it takes in the file, or
@@ -177,6 +170,7 @@ def check_archive(path: str | Path) -> None:
             "hold the values; train it again"
         )
     _check_code(path, config)
+    return config
 
 
 def stored_network(path: str | Path) -> tuple[Recipe, list[dict[str, Any]]]:
@@ -186,9 +180,7 @@ def stored_network(path: str | Path) -> tuple[Recipe, list[dict[str, Any]]]:
         DataError: the file is no Keras archive of Keraldi's.
     """
     try:
-        check_archive(path)
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))["config"]
+        config = check_archive(path)["config"]
         recipe, layers = config["recipe"], list(config["layers"])
     except DAMAGES as error:
         raise DataError(

@@ -44,6 +44,7 @@ def test_what_is_no_archive_is_told(tmp_path):
         ({"class_name": "Lambda"}, "a Lambda layer"),
         ({"class_name": "__lambda__"}, "a Lambda layer"),
         ({"module": "os", "class_name": "system"}, "os.system"),
+        ({"module": "builtins", "class_name": "exec"}, "builtins.exec"),
     ],
 )
 def test_code_in_a_model_is_named(tmp_path, kind, told):
