@@ -11,9 +11,8 @@ from typing import Any, NamedTuple, Self
 import tensorflow as tf
 
 # Columns of a chunk at most: frames times rows of the batch. Weights' gradients are products
-# along them, and the kernel behind TensorFlow's product (AVX2) is a third slower at 290 to 400
-# columns, and beyond 544, than at 200 to 272.
-COLUMNS = 272
+# along them, each added to what the chunks before gave: the more columns, the fewer sums.
+COLUMNS = 800
 
 
 class Chunks(NamedTuple):
@@ -73,7 +72,7 @@ class Chunks(NamedTuple):
             ),
             (tf.constant(0), values),
             maximum_iterations=self.count,
-            parallel_iterations=1,  # a chunk needs the state of the one before
+            parallel_iterations=2,  # the products of one beside the frames of the next
         )[1]
 
 

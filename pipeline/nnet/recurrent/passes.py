@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from pipeline.nnet.recurrent.blending import Blend
 from pipeline.nnet.recurrent.chunks import Chunks, arrays_of, at, read_all, write_all
+from pipeline.nnet.recurrent.products import suited
 from pipeline.nnet.recurrent.protocol import Frame, Recurrence, Tensors, Weights
 
 Arrays = tuple[tf.TensorArray, ...]
@@ -81,7 +82,7 @@ def _array_of(eager: tf.TensorArray) -> tf.TensorArray:
 
 
 def _over_frames(
-    this: Pass, first: Tensors, stores: Any, write: Any
+    this: Pass, first: Tensors, weights: Tensors, stores: Any, write: Any
 ) -> tuple[Tensors, Any]:
     """The last states, and the stores after `write(stores, time, states, made, saved)`."""
     batch = tf.shape(first[0])[1]
@@ -97,7 +98,7 @@ def _over_frames(
 
         def frame(index: tf.Tensor, states: Tensors, stores: Any) -> Any:
             made, saved = this.cell.forward(
-                frame_of(z, index), states, this.weights.recurrent, this.constants
+                frame_of(z, index), states, weights, this.constants
             )
             new = this.blend.states(start + index, made, states)
             stores = write(stores, start + index, new, made, saved)
@@ -119,6 +120,7 @@ def forward(this: Pass, first: Tensors) -> tuple[tf.Tensor, Tensors]:
     last, (outputs,) = _over_frames(
         this,
         first,
+        this.weights.recurrent,
         outputs,
         lambda stores, time, states, *_: write_all(stores, time, states[:1]),
     )
@@ -142,7 +144,8 @@ def forward_keeping(this: Pass, first: Tensors) -> tuple[tf.Tensor, Tensors, Sto
             write_all(stores.saved, time, saved),
         )
 
-    last, stores = _over_frames(this, first, stores, write)
+    weights = [suited(weight) for weight in this.weights.recurrent]
+    last, stores = _over_frames(this, first, weights, stores, write)
     return stores.states[0].stack()[1:], last, stores
 
 
@@ -192,7 +195,7 @@ def backward(
     cell, chunks, stores = this.cell, this.chunks, stores.readable()
     given = [w for w in this.weights[:2] if w is not None]
     sums = tuple(tf.zeros_like(w) for w in (*given, *this.weights.recurrent))
-    turned = [tf.transpose(weight) for weight in this.weights.recurrent]
+    turned = [suited(tf.transpose(weight)) for weight in this.weights.recurrent]
     kernel = this.weights.kernel
     turned_kernel = None if kernel is None else tf.transpose(kernel)
     sizes = [this.width, *cell.more_sizes]

@@ -232,7 +232,8 @@ class Cell(keras.layers.Layer):
 
     def fed_back(self, output: tf.Tensor, constants: Tensors) -> tf.Tensor:
         """What of the output [N_0, B] is fed back, [P, B]."""
-        output = output[: self.recurrent_size]
+        if self.output_size > self.recurrent_size:
+            output = output[: self.recurrent_size]
         return output * constants[0] if constants else output
 
     def fed_back_gradient(self, grad: tf.Tensor, constants: Tensors) -> tf.Tensor:

@@ -160,29 +160,30 @@ class GRUCell(Cell):
     ) -> tuple[Tensors, Tensors]:
         """One frame; see the class. Saves the gates' tanhs, the candidate, and U h_ + b'."""
         fed_back, hidden = self.fed_back(states[0], constants), states[-1]
-        count = self.sigmoids
+        sizes = [self.sigmoids, self.units]
+        z_gates, z_candidate = tf.split(z, sizes)
         saved = []
         if self.reset_after:
             product, norm = weights[0] @ fed_back, []
             if self.layer_norm:
                 normal, factors = self._normalized(product)
                 product, norm = weights[-1] * normal, [normal, *factors]
-            tanhs = tf.tanh(z[:count] + product[:count])
-            inner = product[count:] + weights[1]
+            gates, inner = tf.split(product, sizes)
+            tanhs, inner = tf.tanh(z_gates + gates), inner + weights[1]
             update, reset = self._gates(tanhs)
-            candidate = tf.tanh(z[count:] + reset * inner)
+            candidate = tf.tanh(z_candidate + reset * inner)
             saved = [inner, *norm]
         else:
-            tanhs = tf.tanh(z[:count] + weights[0] @ fed_back)
+            tanhs = tf.tanh(z_gates + weights[0] @ fed_back)
             update, reset = self._gates(tanhs)
-            candidate = tf.tanh(z[count:] + weights[1] @ (reset * fed_back))
+            candidate = tf.tanh(z_candidate + weights[1] @ (reset * fed_back))
         hidden += update * (candidate - hidden)
         output = [] if self.projection is None else [weights[2] @ hidden]
         return [*output, hidden], [tanhs, candidate, *saved]
 
     def _gates(self, tanhs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        sigmoids = 0.5 * tanhs + 0.5
-        return sigmoids[: self.units], sigmoids[self.units :]
+        update, reset = tf.split(0.5 * tanhs + 0.5, [self.units, -1])
+        return update, reset
 
     def backward(
         self, grads: Tensors, frame: Frame, weights: Tensors, turned: Tensors
@@ -195,7 +196,7 @@ class GRUCell(Cell):
         if self.projection is not None:
             d_hidden += turned[2] @ grads[0]
             more += [grads[0], frame.after[1]]
-        d_candidate = d_hidden * update * (1.0 - candidate * candidate)
+        d_candidate = tf.raw_ops.TanhGrad(y=candidate, dy=d_hidden * update)
         if self.reset_after:
             inner = frame.saved[2]
             d_reset, d_inner = d_candidate * inner, d_candidate * reset
@@ -203,8 +204,8 @@ class GRUCell(Cell):
             d_product = turned[1] @ d_candidate
             d_reset, d_fed_back = d_product * fed_back, d_product * reset
         d_update = d_hidden * (candidate - hidden)
-        slopes = 0.5 * (1.0 - tanhs * tanhs)
-        d_gates = tf.concat([d_update, d_reset], 0) * slopes
+        d_sigmoids = tf.concat([d_update, d_reset], 0)
+        d_gates = tf.raw_ops.TanhGrad(y=tanhs, dy=0.5 * d_sigmoids)
         if self.reset_after:
             d_product = tf.concat([d_gates, d_inner], 0)
             if self.layer_norm:

@@ -58,9 +58,9 @@ class LSTMPCell(LSTMWeights):
 
     def _gates(self, tanhs: tf.Tensor) -> _Gates:
         """The gates from the tanh of all halved preactivations, [G, B]."""
-        sigmoids = 0.5 * tanhs[: -self.units] + 0.5
-        out, into, *forget = tf.split(sigmoids, self.gates - 1)
-        return _Gates(out, into, forget[0] if forget else None, tanhs[-self.units :])
+        halves, candidate = tf.split(tanhs, [-1, self.units])
+        out, into, *forget = tf.split(0.5 * halves + 0.5, self.gates - 1)
+        return _Gates(out, into, forget[0] if forget else None, candidate)
 
     def _squash(self, cell: tf.Tensor, parts: Parts) -> tf.Tensor:
         if self.layer_norm:
@@ -147,7 +147,7 @@ class LSTMPCell(LSTMWeights):
             d_hidden = turned[1] @ d_output
         gates = self._gates(tanhs)
         squashed = self._squash(cell, parts)
-        d_squashed = d_hidden * gates.out * (1.0 - squashed * squashed)
+        d_squashed = tf.raw_ops.TanhGrad(y=squashed, dy=d_hidden * gates.out)
         more = [self.fed_back(frame.before[0], frame.constants)]
         if self.projection is not None:
             more += [d_output, gates.out * squashed]
@@ -158,14 +158,15 @@ class LSTMPCell(LSTMWeights):
             d_cell += d_normal
         else:
             d_cell += d_squashed
-        slopes = 1.0 - tanhs * tanhs
         half = 0.5 * d_hidden * squashed
         if self.peepholes:
-            d_cell += parts.peephole_out * (half * slopes[: self.units])
+            d_out = tf.raw_ops.TanhGrad(y=tanhs[: self.units], dy=half)
+            d_cell += parts.peephole_out * d_out
             more += [cell_before, cell]
         if self.cell_clip is not None:
             d_cell = _where_within(cell, self.cell_clip, d_cell)
-        dz = self._gate_gradients(half, d_cell, gates, tanhs, cell_before) * slopes
+        d_tanhs = self._gate_gradients(half, d_cell, gates, cell_before)
+        dz = tf.raw_ops.TanhGrad(y=tanhs, dy=d_tanhs)
         d_before = d_cell if gates.forget is None else d_cell * gates.forget
         if self.peepholes:
             seen = parts.peephole_in * dz[self.units : -self.units]
@@ -182,16 +183,14 @@ class LSTMPCell(LSTMWeights):
         half: tf.Tensor,
         d_cell: tf.Tensor,
         gates: _Gates,
-        tanhs: tf.Tensor,
         cell_before: tf.Tensor,
     ) -> tf.Tensor:
         """Of the tanhs [G, B], `half` being half the gradient of o."""
         d_half = 0.5 * d_cell
-        into = tanhs[self.units : 2 * self.units] + 1.0  # twice the input gate
         blocks = [half, d_half * gates.candidate]
         if gates.forget is not None:
             blocks.append(d_half * cell_before)
-        return tf.concat([*blocks, d_half * into], 0)
+        return tf.concat([*blocks, d_cell * gates.into], 0)
 
     def weight_gradients(self, dz: tf.Tensor, more: Tensors) -> Tensors:
         """Of the parts that there are, in the order of `Parts`."""
