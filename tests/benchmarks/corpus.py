@@ -8,7 +8,8 @@ Figures, each of one run on this machine with both sides alternating:
 - end_to_end_of_model: audio seconds a second of the whole command, start-up taken off, over
   those of the network alone on the same batches in memory; start-up is the same command on
   one short file. The network runs its best of two ways: one caller with TensorFlow's own
-  threads, or a caller a processor.
+  threads, or a caller a processor. end_to_end_of_large_model: the same with a network of the
+  size that recurrent.py measures, in both directions and not trained, in the place of the model's.
 - vs_pocketsphinx_allphone: against pocketsphinx's phone loop on one processor, times processors.
 - scaling_2_over_1: --nj 2 over --nj 1, one thread each, in the time that four fifths of all files
   of the corpus add; scaling_of_bare_networks: what two processes with the network alone gain over
@@ -34,6 +35,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import psutil
@@ -44,6 +46,12 @@ from pipeline.nnet.recipe import ROWS
 CPUS = len(os.sched_getaffinity(0))
 PARTS = ("speed", "scaling", "pocketsphinx", "memory", "startup")
 REPEATS = 3
+LAYERS, LARGE = 3, {
+    "type": "lstmp",
+    "cells": 512,
+    "projection": 256,
+    "bidirectional": "concat",
+}
 POCKET_S = 120.0  # of audio through pocketsphinx: it is slow, and its speed is even
 
 
@@ -76,14 +84,19 @@ class Command:
     """`keraldi transcribe` as users run it.
 
     Args:
-        options: model, n-gram and the like.
+        model: model dir.
+        options: n-gram and the like.
         root: scratch folder.
     """
 
-    def __init__(self, options: list[str], root: Path) -> None:
-        self.options = options
-        self._root = root
+    def __init__(self, model: str, options: list[str], root: Path) -> None:
+        self.options = ["--model", model, *options]
+        self._more, self._root = options, root
         self._numbers = itertools.count()
+
+    def of(self, model: str) -> Self:
+        """The same with another model."""
+        return type(self)(model, self._more, Path(tempfile.mkdtemp(dir=self._root)))
 
     def __call__(self, audio: Sequence[str], *more: str) -> tuple[float, int]:
         """Seconds, and peak memory in KiB, of one run."""
@@ -134,18 +147,16 @@ items = longest_first(discover([listed]).items)
 readings = (Reading(i, w) for i in items for w in listener.windows(i))
 batches = [[r.window.frames for r in group] for group in groups(readings)]
 recogniser.batch(batches[0])
-times = []
-for _ in range(2):
+for line in sys.stdin:
     began = time.monotonic()
     with ThreadPoolExecutor(max(callers, 1)) as pool:
         list(pool.map(lambda rows: len(recogniser.batch(rows)), batches))
-    times.append(time.monotonic() - began)
-print(json.dumps(min(times)))
+    print(json.dumps(time.monotonic() - began), flush=True)
 """
 
 
-def bare_network(model: str, audio: str, callers: int) -> float:
-    """Seconds of the network alone on all batches, in memory and warm.
+class BareNetwork:
+    """The network alone on all batches, in memory and warm, in a process of its own.
 
     Args:
         model: model dir.
@@ -153,34 +164,99 @@ def bare_network(model: str, audio: str, callers: int) -> float:
         callers: threads that call it, a thread of TensorFlow's each; 0 is one caller, with
             TensorFlow's own threads.
     """
-    return bare_networks(model, audio, callers, 1)
+
+    def __init__(self, model: str, audio: str, callers: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", BARE, model, audio, str(callers)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.seconds()  # the first pass has graphs to draw
+
+    def begin(self) -> None:
+        """Starts a pass."""
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def end(self) -> float:
+        """Waits for the pass; its seconds."""
+        return float(self._process.stdout.readline())
+
+    def seconds(self) -> float:
+        """Seconds of a pass."""
+        self.begin()
+        return self.end()
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.communicate()
 
 
 def bare_networks(model: str, audio: str, callers: int, processes: int) -> float:
-    """Seconds of the slowest of some processes, each as `bare_network`, at the same time."""
-    words = [sys.executable, "-c", BARE, model, audio, str(callers)]
-    started = [
-        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        for _ in range(processes)
-    ]
-    return max(float(p.communicate()[0].splitlines()[-1]) for p in started)
+    """Seconds of the slowest of some processes at the same time, the median of `REPEATS`."""
+    networks = [BareNetwork(model, audio, callers) for _ in range(processes)]
+    slowest = []
+    for _ in range(REPEATS):
+        for network in networks:
+            network.begin()
+        slowest.append(max(network.end() for network in networks))
+    for network in networks:
+        network.close()
+    return statistics.median(slowest)
+
+
+def save_large(model: str, root: Path) -> str:
+    """A model dir with another's front end and phones, and a large network with random weights."""
+    import keras
+
+    from pipeline.nnet.config import LayerOptions
+    from pipeline.nnet.network import AcousticModel
+    from pipeline.nnet.recogniser import load_recogniser
+
+    recipe, folder = load_recogniser(model).recipe, root / "large"
+    folder.mkdir()
+    keras.utils.set_random_seed(1)
+    network = AcousticModel(
+        [vars(LayerOptions(**LARGE))] * LAYERS,
+        recipe.input_dim,
+        recipe.num_outputs,
+        recipe=recipe.to_values(),
+    )
+    network.save(folder / "final.keras")
+    return str(folder)
+
+
+def turns(command: Command, files: list[Path], root: Path, model: str) -> dict:
+    """The whole command beside the network alone, in turns: medians of times real time."""
+    audio, seconds = listed(files, root), seconds_of(files)
+    bare = [BareNetwork(model, audio, callers) for callers in (0, CPUS)]
+    alone: list[list[float]] = [[] for _ in bare]
+    whole = []
+    for _ in range(REPEATS):
+        for taken, network in zip(alone, bare, strict=True):
+            taken.append(network.seconds())
+        start, _ = command([str(files[0])])
+        whole.append(command([audio])[0] - start)
+    for network in bare:
+        network.close()
+    network_s, command_s = min(map(statistics.median, alone)), statistics.median(whole)
+    return {
+        "audio_s": round(seconds, 1),
+        "network_times_real_time": round(seconds / network_s, 1),
+        "command_times_real_time": round(seconds / command_s, 1),
+        "end_to_end_of_model": round(network_s / command_s, 3),
+    }
 
 
 def speed(command: Command, files: list[Path], root: Path, model: str) -> dict:
-    """The whole command beside the network alone."""
-    audio, seconds = listed(files, root), seconds_of(files)
-    bare = min(bare_network(model, audio, callers) for callers in (0, CPUS))
-    whole = []
-    for _ in range(REPEATS):
-        start, _ = command([str(files[0])])
-        whole.append(command([audio])[0] - start)
-    command_s = statistics.median(whole)
-    return {
-        "audio_s": round(seconds, 1),
-        "network_times_real_time": round(seconds / bare, 1),
-        "command_times_real_time": round(seconds / command_s, 1),
-        "end_to_end_of_model": round(bare / command_s, 3),
-    }
+    """The whole command beside the network alone, for the model and for a large one."""
+    large = save_large(model, root)
+    half = files[: len(files) // 2]
+    of_large = turns(command.of(large), half, root, large)["end_to_end_of_model"]
+    of_model = turns(command, files, root, model)
+    return of_model | {"end_to_end_of_large_model": of_large}
 
 
 def processor_s() -> float:
@@ -334,7 +410,7 @@ def first_result_s(command: Command, audio: Path, repeats: int = REPEATS) -> flo
 def tflite_startup(model: Path, files: list[Path], root: Path) -> dict:
     """The same of a TFLite model; TensorFlow is not loaded."""
     second = one_second(files[0], root)
-    seconds = first_result_s(Command(["--model", str(model)], root), second, 7)
+    seconds = first_result_s(Command(str(model), [], root), second, 7)
     return {"startup_tflite_s": seconds}
 
 
@@ -353,9 +429,9 @@ def main() -> None:
     every = sorted(given.corpus.rglob("*.flac"))
     lengths = itertools.accumulate(soundfile.info(f).duration for f in every)
     files = [f for f, end in zip(every, lengths) if end <= given.hour * 3600]
-    options = ["--model", given.model] + (["--arpa", given.arpa] if given.arpa else [])
+    options = ["--arpa", given.arpa] if given.arpa else []
     root = Path(tempfile.mkdtemp(prefix="corpus"))
-    command = Command(options, root)
+    command = Command(given.model, options, root)
     runs: dict[str, Callable[[], dict]] = {
         "speed": lambda: speed(command, files, root, given.model),
         "scaling": lambda: scaling(command, every, root, given.model),
