@@ -46,6 +46,8 @@ def suited(weight: tf.Tensor) -> Any:
 @functools.cache
 def _has_both_kernels() -> bool:
     """Whether this process multiplies by oneDNN on a processor with AVX-512."""
+    if tf.config.list_physical_devices("GPU"):
+        return False
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:  # not Linux

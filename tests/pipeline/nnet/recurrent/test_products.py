@@ -54,19 +54,21 @@ def test_one_kernel_elsewhere(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "flags, asked, expected",
+    "flags, asked, devices, expected",
     [
-        ("flags : fpu avx2 avx512f avx512dq", None, True),
-        ("flags : fpu avx2 avx512f avx512dq", "0", False),
-        ("flags : fpu avx2", "1", False),
-        (None, None, False),
+        ("flags : fpu avx2 avx512f avx512dq", None, [], True),
+        ("flags : fpu avx2 avx512f avx512dq", "0", [], False),
+        ("flags : fpu avx2 avx512f avx512dq", None, ["GPU:0"], False),
+        ("flags : fpu avx2", "1", [], False),
+        (None, None, [], False),
     ],
 )
-def test_processors(tmp_path, monkeypatch, flags, asked, expected):
+def test_processors(tmp_path, monkeypatch, flags, asked, devices, expected):
     place = tmp_path / "cpuinfo"
     if flags is not None:
         place.write_text(flags + "\n")
     monkeypatch.setattr(products, "Path", lambda _: place)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: devices)
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     if asked is not None:
         monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", asked)
