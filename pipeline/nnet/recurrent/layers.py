@@ -20,6 +20,7 @@ from pipeline.nnet.recurrent.cells import (
     LSTMPCell,
     SimpleRNNCell,
 )
+from pipeline.nnet.recurrent.cells.noise import Noise
 from pipeline.nnet.recurrent.engine import run
 from pipeline.nnet.recurrent.implementation import choose, insisted
 from pipeline.nnet.recurrent.protocol import Sequences, Tensors
@@ -62,7 +63,7 @@ class Recurrent(keras.layers.RNN):
         self, units: int, *, implementation: str = "auto", **kwargs: Any
     ) -> None:
         outer = {k: kwargs.pop(k) for k in _RNN_ARGUMENTS if k in kwargs}
-        own = ["implementation", *options_of(self.cell_class, Cell)]
+        own = ["implementation", *options_of(self.cell_class, Noise)]
         refuse_unknown(type(self).__name__, kwargs, own, _RNN_ARGUMENTS)
         inner = {k: outer[k] for k in ("dtype", "trainable") if k in outer}
         super().__init__(

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from features.errors import ConfigError
-from pipeline.nnet.ranges import positive, share
+from pipeline.nnet.ranges import positive
+from pipeline.nnet.recurrent.cells.noise import Noise, mixed
 from pipeline.nnet.recurrent.protocol import Frame, Tensors, Weights
 
 _RULES = {
@@ -24,22 +25,18 @@ def halved(rows: tf.Tensor, count: int) -> tf.Tensor:
     return rows * tf.constant(column, rows.dtype)
 
 
-class Cell(keras.layers.Layer):
+class Cell(Noise):
     """Base of all cells: input weights, recurrent weights, and the step of one frame.
 
     A cell is also a Keras cell: `keras.layers.RNN(cell)` runs it a frame at a time.
 
     Args:
         units: cells N.
-        dropout: share of the inputs dropped in training, the same ones at every frame of
-            a sequence (Gal & Ghahramani 2016).
-        recurrent_dropout: share of the fed-back output dropped likewise.
-        zoneout: share of the units of each state that keep their old value at a frame of
-            training; otherwise each state is the mean of both (Krueger et al. 2017).
         kernel_initializer, recurrent_initializer, bias_initializer: Keras's names or objects.
         kernel_regularizer, recurrent_regularizer, bias_regularizer: likewise, or None.
         kernel_constraint, recurrent_constraint, bias_constraint: likewise, or None. Those of
             the kernel hold for a projection too.
+        **kwargs: see `Noise`.
     """
 
     gates = 1
@@ -48,9 +45,6 @@ class Cell(keras.layers.Layer):
         self,
         units: int,
         *,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
         kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal",
         bias_initializer: Any = "zeros",
@@ -68,9 +62,6 @@ class Cell(keras.layers.Layer):
                 f"dtype: expected a floating one, such as float32, got {self.compute_dtype!r}"
             )
         self.units = positive("units", units)
-        self.dropout = share("dropout", dropout)
-        self.recurrent_dropout = share("recurrent_dropout", recurrent_dropout)
-        self.zoneout = share("zoneout", zoneout)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
@@ -80,7 +71,6 @@ class Cell(keras.layers.Layer):
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
         self.recurrent_constraint = keras.constraints.get(recurrent_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
-        self.seed_generator = keras.random.SeedGenerator()
 
     @property
     def state_size(self) -> list[int]:
@@ -195,41 +185,6 @@ class Cell(keras.layers.Layer):
         """The gradient of every recurrent weight; see `protocol.Recurrence`."""
         raise NotImplementedError
 
-    def _noise(self, shape: Any, rate: float, dtype: Any) -> tf.Tensor:
-        """Nought with probability `rate`, else 1 / (1 - rate)."""
-        kept = keras.random.uniform(shape, seed=self.seed_generator) >= rate
-        return tf.cast(kept, dtype) / (1.0 - rate)
-
-    def drop_inputs(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
-        """Inputs [B, T, F], in training less those dropped throughout their sequence."""
-        if not (training and self.dropout):
-            return inputs
-        shape = (tf.shape(inputs)[0], 1, inputs.shape[-1])
-        return inputs * self._noise(shape, self.dropout, inputs.dtype)
-
-    def constants(self, batch: Any, dtype: Any, training: bool) -> list[tf.Tensor]:
-        """What stays the same over a sequence: which fed-back units are dropped, [B, P]."""
-        if not (training and self.recurrent_dropout):
-            return []
-        return [
-            self._noise((batch, self.recurrent_size), self.recurrent_dropout, dtype)
-        ]
-
-    def holds(self, batch: Any, frames: Any, dtype: Any, training: bool) -> list[Any]:
-        """For each state the share of its old value kept: [B, T, N_k] in training."""
-        if not self.zoneout:
-            return []
-        if not training:
-            return [self.zoneout] * len(self.state_size)
-        return [
-            tf.cast(
-                keras.random.uniform((batch, frames, size), seed=self.seed_generator)
-                < self.zoneout,
-                dtype,
-            )
-            for size in self.state_size
-        ]
-
     def fed_back(self, output: tf.Tensor, constants: Tensors) -> tf.Tensor:
         """What of the output [N_0, B] is fed back, [P, B]."""
         if self.output_size > self.recurrent_size:
@@ -275,7 +230,7 @@ class Cell(keras.layers.Layer):
             made, _ = self.forward(z, before, weights.recurrent, [])
             holds = self.holds(tf.shape(inputs)[0], 1, inputs.dtype, training)
             drawn = [tf.transpose(hold[:, 0]) for hold in holds]
-            after = _mixed(drawn, before, made)
+            after = mixed(drawn, before, made)
         rows = [tf.transpose(state) for state in after]
         return rows[0], rows
 
@@ -294,7 +249,7 @@ class Cell(keras.layers.Layer):
         made, _ = self.forward(z, states, weights, [])
         if not self.zoneout:
             return made
-        return _mixed([self.zoneout] * len(made), states, made)
+        return mixed([self.zoneout] * len(made), states, made)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments from which the cell is made again."""
@@ -306,9 +261,6 @@ class Cell(keras.layers.Layer):
         return {
             **super().get_config(),
             "units": self.units,
-            "dropout": self.dropout,
-            "recurrent_dropout": self.recurrent_dropout,
-            "zoneout": self.zoneout,
             **serialized,
         }
 
@@ -316,11 +268,3 @@ class Cell(keras.layers.Layer):
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Makes the cell from `get_config`'s values."""
         return cls(**config)
-
-
-def _mixed(shares: list[Any], old: Tensors, new: Tensors) -> list[tf.Tensor]:
-    """Each state with its share of the old value."""
-    return [
-        share * o + (1.0 - share) * n
-        for share, o, n in zip(shares, old, new, strict=True)
-    ]
