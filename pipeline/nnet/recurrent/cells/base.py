@@ -71,6 +71,7 @@ class Cell(Noise):
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
         self.recurrent_constraint = keras.constraints.get(recurrent_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
+        self.seed_generator = keras.random.SeedGenerator()
 
     @property
     def state_size(self) -> list[int]:

@@ -19,7 +19,13 @@ class Noise(keras.layers.Layer):
         zoneout: share of the units of each state that keep their old value at a frame of
             training; otherwise each state is the mean of both (Krueger et al. 2017).
         **kwargs: of `keras.layers.Layer`.
+
+    Attributes:
+        seed_generator: of all that is drawn; made by the cell, after its initializers, which
+            take their seeds from the same source.
     """
+
+    seed_generator: keras.random.SeedGenerator
 
     def __init__(
         self,
@@ -33,7 +39,6 @@ class Noise(keras.layers.Layer):
         self.dropout = share("dropout", dropout)
         self.recurrent_dropout = share("recurrent_dropout", recurrent_dropout)
         self.zoneout = share("zoneout", zoneout)
-        self.seed_generator = keras.random.SeedGenerator()
 
     @property
     def state_size(self) -> list[int]:
