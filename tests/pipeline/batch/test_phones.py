@@ -109,7 +109,8 @@ def peak(folder, windows: int, layout: str):
     """Peak bytes of a run, and how many phones it found."""
     for module in (pipeline.batch.phones, pipeline.batch.journal):
         module.BLOCK = 256
-    run(folder / "first", 1, layout)  # what is loaded at first is not counted
+    # What is loaded at first is not counted. Two processes, two folders.
+    run(folder / f"first{windows}", 1, layout)
     tracemalloc.start()
     count = run(folder / f"{windows}", windows, layout)[1]
     return tracemalloc.get_traced_memory()[1], count
