@@ -18,10 +18,7 @@ from pipeline.datadir.times import PhoneInterval
 from pipeline.decoding.decoder import Decoder
 from pipeline.decoding.grammar import parse_grammar, read_grammar
 from pipeline.decoding.outputs import OutputLayer
-from pipeline.decoding.settings import (
-    DecodeSettings,
-    chosen_settings,
-)
+from pipeline.decoding.settings import DecodeSettings, chosen_settings
 from pipeline.nnet.artefact import (
     GRAMMAR,
     SETTINGS,

@@ -13,9 +13,7 @@ from pipeline.batch.exported import is_exported
 from pipeline.batch.journal import WORK
 from pipeline.batch.recognition import Plan
 from pipeline.datadir.lang import read_lang
-from pipeline.decoding.settings import (
-    chosen_settings,
-)
+from pipeline.decoding.settings import chosen_settings
 from pipeline.nnet.artefact import (
     GRAMMAR,
     SETTINGS,
