@@ -99,22 +99,26 @@ def test_a_flat_start_finds_the_labels(here):
 
 
 def test_a_ctc_model_aligns(here, small):
+    # With dropout so small a network finds the phones with some seeds, and not with others.
+    (layer,) = small["network"]["layers"]
+    wide = {**layer, "cells": 24, "projection": 12, "dropout": 0.0}
     values = {
         **small,
+        "network": {"layers": [wide]},
         "objective": {"type": "ctc"},
-        "optimizer": {"learning_rate": 0.05},
-        "training": {"epochs": 14, "select": "per"},
+        "optimizer": {"learning_rate": 0.03},
+        "training": {"epochs": 12, "select": "per"},
     }
     assert train(here, values, "exp/ctc") == 0
     rows = list(csv.DictReader(Path("exp/ctc/history.csv").read_text().splitlines()))
-    assert min(float(row["dev_per"]) for row in rows) < 10  # guesses have over 70
+    assert min(float(row["dev_per"]) for row in rows) < 5  # guesses have over 70
     assert float(rows[-1]["val_loss"]) < float(rows[0]["val_loss"])
     assert (
         main("align data/train exp/by_ctc --lang data/lang --model exp/ctc".split())
         == 0
     )
     assert (
-        agreement("exp/by_ctc") > 0.6
+        agreement("exp/by_ctc") > 0.8
     )  # CTC says when a phone peaks, not where it ends
 
 
