@@ -163,6 +163,16 @@ def _of_directory(path: str, counts: _Counts) -> Iterator[_Candidate]:
     return _of_data_dir(path) if is_data_dir(path) else _of_folder(path, counts)
 
 
+def _list_mend(line: str) -> str:
+    """What to do about a line that is no path: maybe it was none."""
+    name, _, source = line.strip().partition(" ")
+    if name.startswith("#"):
+        return "a list holds no comments: remove the line"
+    if os.path.lexists(source.strip()):
+        return "a list holds paths only: leave the id out, or name the file wav.scp"
+    return "mend the path"
+
+
 def _of_list(lines: Iterable[str], place: str, counts: _Counts) -> Iterator[_Candidate]:
     """Paths of files and folders, and globs, one a line."""
     for number, line in enumerate(lines, start=1):
@@ -185,7 +195,7 @@ def _of_list(lines: Iterable[str], place: str, counts: _Counts) -> Iterator[_Can
                 continue
             found = _of_file(match, os.path.basename(match))
             if not os.path.lexists(match):
-                fault = f"{place}:{number}: {match}: no such file; mend the path"
+                fault = f"{place}:{number}: {match}: no such file; {_list_mend(match)}"
                 found = replace(found, item=replace(found.item, fault=fault))
             yield found
 

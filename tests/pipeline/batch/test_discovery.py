@@ -104,6 +104,10 @@ def test_lists_globs_and_standard_input(tmp_path, monkeypatch):
     assert ids(f"{root}/?.wav") == ["a", "b", "c"]
     absent = discover([str(listed)]).items[1]
     assert absent.fault == f"{listed}:4: {root}/absent.wav: no such file; mend the path"
+    listed.write_text(f"# mine\nu1 {root}/a.wav\n")
+    comment, table = (item.fault for item in discover([str(listed)]).items)
+    assert "no such file; a list holds no comments: remove the line" in comment
+    assert "paths only: leave the id out, or name the file wav.scp" in table
     stream = io.TextIOWrapper(io.BytesIO(f"{root}/c.wav\n".encode()))
     monkeypatch.setattr(sys, "stdin", stream)
     assert ids("-") == ["c"]
