@@ -124,7 +124,8 @@ class Run:
         if journal.differing:
             note(
                 f"{order.stage}: {order.folder} holds results of other settings "
-                f"({', '.join(journal.differing)}); all is done anew"
+                f"({', '.join(journal.differing)}); all is done anew, and they stay until "
+                "the first new one"
             )
         elif not goes_on:
             shutil.rmtree(order.parts, ignore_errors=True)
