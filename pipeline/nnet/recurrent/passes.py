@@ -1,5 +1,6 @@
 """The passes over time: forward, forward with all kept that the gradient needs, and back."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import tensorflow as tf
@@ -7,7 +8,13 @@ import tensorflow as tf
 from pipeline.nnet.recurrent.blending import Blend
 from pipeline.nnet.recurrent.chunks import Chunks, arrays_of, at, read_all, write_all
 from pipeline.nnet.recurrent.products import suited
-from pipeline.nnet.recurrent.protocol import Frame, Recurrence, Tensors, Weights
+from pipeline.nnet.recurrent.protocol import (
+    Frame,
+    Recurrence,
+    Stacked,
+    Tensors,
+    Weights,
+)
 
 Arrays = tuple[tf.TensorArray, ...]
 
@@ -38,13 +45,16 @@ class Pass(NamedTuple):
         return self.rows.shape[-1] if kernel is None else kernel.shape[0]
 
     def products(self, number: Any) -> tf.Tensor:
-        """z of a chunk, [G, size * B]."""
+        """z of a chunk, [size, G, B]: a frame of it is a part of its memory, and no copy."""
         rows, (kernel, bias, _) = at(self.rows, number), self.weights
         if kernel is None:
             z = tf.transpose(rows)
         else:
             z = tf.matmul(kernel, rows, transpose_b=True)
-        return z if bias is None else z + bias
+        if bias is not None:
+            z += bias
+        frames = tf.reshape(z, [self.width, self.chunks.size, -1])
+        return tf.transpose(frames, [1, 0, 2])
 
 
 class Stores(NamedTuple):
@@ -85,12 +95,6 @@ def _over_frames(
     this: Pass, first: Tensors, weights: Tensors, stores: Any, write: Any
 ) -> tuple[Tensors, Any]:
     """The last states, and the stores after `write(stores, time, states, made, saved)`."""
-    batch = tf.shape(first[0])[1]
-
-    def frame_of(z: tf.Tensor, index: Any) -> tf.Tensor:
-        # A copy. Were it a part of z's memory, TensorFlow might do the next sum in there, and
-        # what is kept of one frame would keep its whole chunk.
-        return tf.slice(z, [0, index * batch], [this.width, batch])
 
     def chunk(number: Any, values: Any) -> Any:
         z, start = this.products(number), number * this.chunks.size
@@ -98,7 +102,7 @@ def _over_frames(
 
         def frame(index: tf.Tensor, states: Tensors, stores: Any) -> Any:
             made, saved = this.cell.forward(
-                frame_of(z, index), states, weights, this.constants
+                at(z, index), states, weights, this.constants
             )
             new = this.blend.states(start + index, made, states)
             stores = write(stores, start + index, new, made, saved)
@@ -165,20 +169,21 @@ def _back_one(
 
 
 def _chunk_gradients(
-    this: Pass, number: Any, turned: Any, dz: tf.Tensor, more: Tensors
+    this: Pass, number: Any, turned: Any, found: Stacked, more: Sequence[Stacked]
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Of a chunk's rows [size * B, F], and of the weights, from its columns.
+    """Of a chunk's rows [size * B, F], and of the weights, from what its frames gave.
 
     `turned` is the kernel [F, G]: a product with a matrix that must be turned is slower.
     """
     kernel, bias, _ = this.weights
+    dz = found.columns[-this.width :]
     given, d_columns = [], dz
     if kernel is not None:
         d_columns = turned @ dz
         given.append(dz @ at(this.rows, number))
     if bias is not None:
         given.append(tf.reduce_sum(dz, 1, keepdims=True))
-    return tf.transpose(d_columns), [*given, *this.cell.weight_gradients(dz, more)]
+    return tf.transpose(d_columns), [*given, *this.cell.weight_gradients(found, more)]
 
 
 def backward(
@@ -198,7 +203,7 @@ def backward(
     turned = [suited(tf.transpose(weight)) for weight in this.weights.recurrent]
     kernel = this.weights.kernel
     turned_kernel = None if kernel is None else tf.transpose(kernel)
-    sizes = [this.width, *cell.more_sizes]
+    sizes = [cell.gradient_size, *cell.more_sizes]
     d_rows = tf.TensorArray(
         d_outputs.dtype, size=chunks.count, element_shape=this.rows.shape[1:]
     )
@@ -221,8 +226,8 @@ def backward(
             (tf.constant(0), states, arrays_of(sizes, chunks.size, d_outputs[0])),
             maximum_iterations=chunks.size,
         )
-        dz, *more = [_columns(array.stack()) for array in arrays]
-        of_rows, of_weights = _chunk_gradients(this, number, turned_kernel, dz, more)
+        found, *more = [Stacked(array.stack()) for array in arrays]
+        of_rows, of_weights = _chunk_gradients(this, number, turned_kernel, found, more)
         sums = tuple(s + g for s, g in zip(sums, of_weights, strict=True))
         return states, sums, d_rows.write(number, of_rows)
 
@@ -230,8 +235,3 @@ def backward(
         chunk, (tuple(d_last), sums, d_rows), reverse=True
     )
     return [d_rows.stack(), *states, *sums]
-
-
-def _columns(frames: tf.Tensor) -> tf.Tensor:
-    """[T, N, B] to [N, T * B]."""
-    return tf.reshape(tf.transpose(frames, [1, 0, 2]), [frames.shape[1], -1])

@@ -1,6 +1,7 @@
 """What the engine asks of a cell, and what it is given to run over."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
@@ -23,6 +24,31 @@ class Frame(NamedTuple):
     constants: Tensors
 
 
+class Stacked:
+    """What the frames of a chunk gave, as products along all of them want it.
+
+    On the left of a product columns are fastest, on the right rows.
+
+    Args:
+        frames: [T, N, B].
+    """
+
+    def __init__(self, frames: tf.Tensor) -> None:
+        self._frames = frames
+
+    @cached_property
+    def columns(self) -> tf.Tensor:
+        """[N, T * B]."""
+        turned = tf.transpose(self._frames, [1, 0, 2])
+        return tf.reshape(turned, [self._frames.shape[1], -1])
+
+    @cached_property
+    def rows(self) -> tf.Tensor:
+        """[T * B, N]."""
+        turned = tf.transpose(self._frames, [0, 2, 1])
+        return tf.reshape(turned, [-1, self._frames.shape[1]])
+
+
 class Recurrence(Protocol):
     """What the engine asks of a cell. Every tensor is of columns.
 
@@ -35,8 +61,12 @@ class Recurrence(Protocol):
         """Rows of each tensor that `forward` gives to be saved."""
 
     @property
+    def gradient_size(self) -> int:
+        """Rows of the gradients that `backward` gives first."""
+
+    @property
     def more_sizes(self) -> list[int]:
-        """Rows of each tensor that `backward` hands to `weight_gradients`."""
+        """Rows of each tensor that `backward` gives last."""
 
     def forward(
         self, z: tf.Tensor, states: Tensors, weights: Tensors, constants: Tensors
@@ -48,11 +78,12 @@ class Recurrence(Protocol):
     ) -> tuple[tf.Tensor, Tensors, Tensors]:
         """From gradients of the states after a frame: of z, of the states before, and more.
 
-        What comes third is handed to `weight_gradients`, all frames of a chunk at once.
+        The last G rows of what comes first are the gradient of z. It and what comes third
+        are handed to `weight_gradients`, all frames of a chunk at once.
         """
 
-    def weight_gradients(self, dz: tf.Tensor, more: Tensors) -> Tensors:
-        """The gradient of every weight from columns of many frames."""
+    def weight_gradients(self, found: Stacked, more: Sequence[Stacked]) -> Tensors:
+        """The gradient of every recurrent weight, from many frames."""
 
 
 class Sequences(NamedTuple):

@@ -1,5 +1,6 @@
 """What all cells share: weights as Keras keeps them, and as the engine wants them."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import keras
@@ -9,7 +10,7 @@ import tensorflow as tf
 from features.errors import ConfigError
 from pipeline.nnet.ranges import positive
 from pipeline.nnet.recurrent.cells.noise import Noise, mixed
-from pipeline.nnet.recurrent.protocol import Frame, Tensors, Weights
+from pipeline.nnet.recurrent.protocol import Frame, Stacked, Tensors, Weights
 
 _RULES = {
     "initializer": keras.initializers,
@@ -166,6 +167,11 @@ class Cell(Noise):
         return []
 
     @property
+    def gradient_size(self) -> int:
+        """Rows of the gradient of z and what stands above it; see `protocol.Recurrence`."""
+        return self.width
+
+    @property
     def more_sizes(self) -> list[int]:
         """Rows of what `backward` gives for the weights; see `protocol.Recurrence`."""
         return [self.recurrent_size]
@@ -182,7 +188,7 @@ class Cell(Noise):
         """The gradient of one frame; see `protocol.Recurrence`."""
         raise NotImplementedError
 
-    def weight_gradients(self, dz: tf.Tensor, more: Tensors) -> Tensors:
+    def weight_gradients(self, found: Stacked, more: Sequence[Stacked]) -> Tensors:
         """The gradient of every recurrent weight; see `protocol.Recurrence`."""
         raise NotImplementedError
 

@@ -1,5 +1,6 @@
 """Gated recurrent units: reset before or after the product, projected, normalised."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ from pipeline.nnet.recurrent.cells.normalization import (
     normalize_rows,
     total,
 )
-from pipeline.nnet.recurrent.protocol import Frame, Tensors, Weights
+from pipeline.nnet.recurrent.protocol import Frame, Stacked, Tensors, Weights
 
 
 @keras.saving.register_keras_serializable(package="keraldi")
@@ -96,19 +97,26 @@ class GRUCell(Cell):
         """The gates halved, for one tanh serves all."""
         return halved(rows, self.sigmoids)
 
+    def _candidate_first(self, rows: tf.Tensor) -> tf.Tensor:
+        """[G, ...] of z, r, h̃ to h̃, z, r, the order of U h_ where the reset comes after."""
+        gates, candidate = tf.split(rows, [self.sigmoids, self.units])
+        return tf.concat([candidate, gates], 0)
+
     def recurrent_columns(self) -> list[tf.Tensor]:
         """U and b', or U of the gates and of the candidate; P; the gain of U h_."""
         recurrent = super().recurrent_columns()[0]
         if self.layer_norm:
             recurrent = tf.transpose(tf.convert_to_tensor(self.recurrent_kernel))
         if self.reset_after:
+            recurrent = self._candidate_first(recurrent)
             parts = [recurrent, self.vector(self.recurrent_bias)]
         else:
             parts = tf.split(recurrent, [self.sigmoids, self.units])
         if self.projection is not None:
             parts.append(tf.transpose(tf.convert_to_tensor(self.projection_kernel)))
         if self.layer_norm:
-            parts.append(self.arrange(self.vector(self.recurrent_gain)))
+            gain = self.arrange(self.vector(self.recurrent_gain))
+            parts.append(self._candidate_first(gain))
         return parts
 
     def prepare(
@@ -125,8 +133,8 @@ class GRUCell(Cell):
         return normal, Weights(None, bias, self.recurrent_columns())
 
     def _normalized(self, product: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """U h_ normalised, [G, B], and what gates and candidate were multiplied by."""
-        parts = tf.split(product, [self.sigmoids, self.units])
+        """U h_ normalised, [G, B], and what candidate and gates were multiplied by."""
+        parts = tf.split(product, [self.units, self.sigmoids])
         normals, factors = zip(*map(normalize, parts), strict=True)
         return tf.concat(normals, 0), list(factors)
 
@@ -134,7 +142,7 @@ class GRUCell(Cell):
         self, grad: tf.Tensor, normal: tf.Tensor, factors: Tensors
     ) -> tf.Tensor:
         """The gradient of U h_ from that of what `_normalized` made of it."""
-        sizes = [self.sigmoids, self.units]
+        sizes = [self.units, self.sigmoids]
         parts = zip(
             tf.split(grad, sizes), tf.split(normal, sizes), factors, strict=True
         )
@@ -148,27 +156,31 @@ class GRUCell(Cell):
         return [self.sigmoids, self.units, *after, *norm]
 
     @property
+    def gradient_size(self) -> int:
+        """With `reset_after` the candidate's share of U h_ stands above z's gradient."""
+        return self.width + (self.units if self.reset_after else 0)
+
+    @property
     def more_sizes(self) -> list[int]:
         """As `weight_gradients` takes them apart."""
         projected = [] if self.projection is None else [self.projection, self.units]
-        last = self.units if self.reset_after else self.recurrent_size
+        last = [] if self.reset_after else [self.recurrent_size]
         norm = [self.width, self.width] if self.layer_norm else []
-        return [self.recurrent_size, *projected, *norm, last]
+        return [self.recurrent_size, *projected, *norm, *last]
 
     def forward(
         self, z: tf.Tensor, states: Tensors, weights: Tensors, constants: Tensors
     ) -> tuple[Tensors, Tensors]:
         """One frame; see the class. Saves the gates' tanhs, the candidate, and U h_ + b'."""
         fed_back, hidden = self.fed_back(states[0], constants), states[-1]
-        sizes = [self.sigmoids, self.units]
-        z_gates, z_candidate = tf.split(z, sizes)
+        z_gates, z_candidate = tf.split(z, [self.sigmoids, self.units])
         saved = []
         if self.reset_after:
             product, norm = weights[0] @ fed_back, []
             if self.layer_norm:
                 normal, factors = self._normalized(product)
                 product, norm = weights[-1] * normal, [normal, *factors]
-            gates, inner = tf.split(product, sizes)
+            inner, gates = tf.split(product, [self.units, self.sigmoids])
             tanhs, inner = tf.tanh(z_gates + gates), inner + weights[1]
             update, reset = self._gates(tanhs)
             candidate = tf.tanh(z_candidate + reset * inner)
@@ -206,8 +218,12 @@ class GRUCell(Cell):
         d_update = d_hidden * (candidate - hidden)
         d_sigmoids = tf.concat([d_update, d_reset], 0)
         d_gates = tf.raw_ops.TanhGrad(y=tanhs, dy=0.5 * d_sigmoids)
+        gradients = [d_gates, d_candidate]
         if self.reset_after:
-            d_product = tf.concat([d_gates, d_inner], 0)
+            gradients.insert(0, d_inner)
+        found = tf.concat(gradients, 0)
+        if self.reset_after:
+            d_product = found[: self.width]
             if self.layer_norm:
                 normal, *factors = frame.saved[3:]
                 d_product = self._normalized_gradient(
@@ -215,7 +231,6 @@ class GRUCell(Cell):
                 )
                 more += [d_product, normal]
             d_fed_back = turned[0] @ d_product
-            more.append(d_inner)
         else:
             d_fed_back += turned[0] @ d_gates
             more.append(reset * fed_back)
@@ -224,30 +239,26 @@ class GRUCell(Cell):
         before = [d_fed_back, d_carried]
         if self.projection is None:
             before = [d_fed_back + d_carried]
-        return tf.concat([d_gates, d_candidate], 0), before, more
+        return found, before, more
 
-    def weight_gradients(self, dz: tf.Tensor, more: Tensors) -> Tensors:
+    def weight_gradients(self, found: Stacked, more: Sequence[Stacked]) -> Tensors:
         """In the order of `recurrent_columns`."""
-        fed_back, *projected, last = more
-        d_gates, d_candidate = dz[: self.sigmoids], dz[self.sigmoids :]
-        gain = []
-        if self.reset_after:
-            d_product = tf.concat([d_gates, last], 0)
-            if self.layer_norm:
-                *projected, d_raw, normal = projected
-                gain, d_product = [total(d_product * normal)], d_raw
-            gradients = [
-                tf.matmul(d_product, fed_back, transpose_b=True),
-                tf.reduce_sum(last, 1, keepdims=True),
-            ]
-        else:
-            gradients = [
-                tf.matmul(d_gates, fed_back, transpose_b=True),
-                tf.matmul(d_candidate, last, transpose_b=True),
-            ]
+        fed_back, *rest = more
+        projection, gain = [], []
         if self.projection is not None:
-            gradients.append(tf.matmul(projected[0], projected[1], transpose_b=True))
-        return [*gradients, *gain]
+            d_output, hidden, *rest = rest
+            projection = [d_output.columns @ hidden.rows]
+        if self.reset_after:
+            d_product = found.columns[: self.width]
+            bias = total(d_product[: self.units])
+            if self.layer_norm:
+                d_raw, normal = (part.columns for part in rest)
+                gain, d_product = [total(d_product * normal)], d_raw
+            gradients = [d_product @ fed_back.rows, bias]
+        else:
+            d_gates, d_candidate = tf.split(found.columns, [self.sigmoids, self.units])
+            gradients = [d_gates @ fed_back.rows, d_candidate @ rest[0].rows]
+        return [*gradients, *projection, *gain]
 
     def get_config(self) -> dict[str, Any]:
         """Arguments from which the cell is made again."""

@@ -1,5 +1,6 @@
 """The light gated recurrent unit."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -7,7 +8,7 @@ import tensorflow as tf
 
 from features.errors import ConfigError
 from pipeline.nnet.recurrent.cells.base import Cell, halved
-from pipeline.nnet.recurrent.protocol import Frame, Tensors, Weights
+from pipeline.nnet.recurrent.protocol import Frame, Stacked, Tensors, Weights
 
 
 @keras.saving.register_keras_serializable(package="keraldi")
@@ -84,9 +85,9 @@ class LiGRUCell(Cell):
         fed_back = self.fed_back(frame.before[0], frame.constants)
         return dz, [before + d_hidden * keep], [fed_back]
 
-    def weight_gradients(self, dz: tf.Tensor, more: Tensors) -> Tensors:
+    def weight_gradients(self, found: Stacked, more: Sequence[Stacked]) -> Tensors:
         """Of the recurrent kernel."""
-        return [tf.matmul(dz, more[0], transpose_b=True)]
+        return [found.columns @ more[0].rows]
 
     def call(self, inputs: tf.Tensor, states: Tensors, training: bool = False) -> Any:
         """One frame; in training refused, for the norm needs all frames at once."""

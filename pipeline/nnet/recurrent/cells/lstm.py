@@ -1,5 +1,6 @@
 """Long short-term memory: 1997, with forget gate, peepholes, projections, layer norm."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -11,7 +12,7 @@ from pipeline.nnet.recurrent.cells.normalization import (
     normalize_gradient,
     total,
 )
-from pipeline.nnet.recurrent.protocol import Frame, Tensors
+from pipeline.nnet.recurrent.protocol import Frame, Stacked, Tensors
 
 
 class _Gates(NamedTuple):
@@ -192,22 +193,24 @@ class LSTMPCell(LSTMWeights):
             blocks.append(d_half * cell_before)
         return tf.concat([*blocks, d_cell * gates.into], 0)
 
-    def weight_gradients(self, dz: tf.Tensor, more: Tensors) -> Tensors:
+    def weight_gradients(self, found: Stacked, more: Sequence[Stacked]) -> Tensors:
         """Of the parts that there are, in the order of `Parts`."""
         rest = list(more)
-        fed_back, d_product = rest.pop(0), dz
+        fed_back, d_product = rest.pop(0), found
         projection, peepholes, norm = [], [], []
         if self.projection is not None:
             d_output, hidden = rest.pop(0), rest.pop(0)
-            projection = [tf.matmul(d_output, hidden, transpose_b=True)]
+            projection = [d_output.columns @ hidden.rows]
         if self.peepholes:
-            before, after = rest.pop(0), rest.pop(0)
+            dz, before, after = (s.columns for s in (found, rest.pop(0), rest.pop(0)))
             seen = dz[self.units : -self.units] * tf.tile(before, [self.gates - 2, 1])
             peepholes = [total(seen), total(dz[: self.units] * after)]
         if self.layer_norm:
-            d_product, normal, d_squashed, cell = rest
-            norm = [total(dz * normal), total(d_squashed * cell), total(d_squashed)]
-        recurrent = tf.matmul(d_product, fed_back, transpose_b=True)
+            d_product = rest[0]
+            normal, d_squashed, cell = (part.columns for part in rest[1:])
+            norm = [total(found.columns * normal), total(d_squashed * cell)]
+            norm.append(total(d_squashed))
+        recurrent = d_product.columns @ fed_back.rows
         return [recurrent, *projection, *peepholes, *norm]
 
 

@@ -1,5 +1,6 @@
 """The plain recurrence."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ from pipeline.nnet.recurrent.cells.normalization import (
     normalize_gradient,
     total,
 )
-from pipeline.nnet.recurrent.protocol import Frame, Tensors, Weights
+from pipeline.nnet.recurrent.protocol import Frame, Stacked, Tensors, Weights
 
 ACTIVATIONS = {"tanh": tf.tanh, "sigmoid": tf.sigmoid, "relu": tf.nn.relu}
 
@@ -107,12 +108,12 @@ class SimpleRNNCell(Cell):
         before = self.fed_back_gradient(turned[0] @ dz, frame.constants)
         return dz, [before], more
 
-    def weight_gradients(self, dz: tf.Tensor, more: Tensors) -> Tensors:
+    def weight_gradients(self, found: Stacked, more: Sequence[Stacked]) -> Tensors:
         """Of the recurrent kernel; with layer norm of its gain and the bias."""
         fed_back, *rest = more
-        gradients = [tf.matmul(dz, fed_back, transpose_b=True)]
+        gradients = [found.columns @ fed_back.rows]
         if self.layer_norm:
-            d_sum, normal = rest
+            d_sum, normal = (part.columns for part in rest)
             gradients += [total(d_sum * normal), total(d_sum)]
         return gradients
 
