@@ -11,8 +11,9 @@ import numpy as np
 
 from features.archive import ArchiveReader, ArchiveWriter
 from features.errors import DataError, counted, named
-from pipeline.batch.crew import Crewing, cut_shares
+from pipeline.batch.crew import Crewing
 from pipeline.batch.network import lost_utterance, network_share
+from pipeline.batch.shares import cut_shares
 from pipeline.config import load, save
 from pipeline.datadir.datadir import DataDir
 from pipeline.datadir.phones import PhoneTable

@@ -26,7 +26,6 @@ from pipeline.batch.shares import (
     read_mark,
     taken,
 )
-from pipeline.nnet.recipe import ROWS
 from pipeline.stage import note
 
 if TYPE_CHECKING:
@@ -37,9 +36,6 @@ R = TypeVar("R")
 
 _AHEAD = 2  # shares under way for every thread of a worker: enough to keep it busy
 _CONNECT_S = 30
-_MOST = 6 * ROWS  # items of a share
-_ROUNDS = 4  # shares of a worker if all that is left were cut alike
-_BYTES = 64 << 20  # of a share
 
 
 @contextlib.contextmanager
@@ -292,29 +288,3 @@ def _keep_numbers(
     """Work on numbered items; its results, one an item in their order, keep the numbers."""
     results = work([item for _, item in items])
     return [(n, result) for (n, _), result in zip(items, results, strict=True)]
-
-
-def cut_shares(
-    items: Sequence[T], sizes: Sequence[int], *, workers: int
-) -> Iterator[Sequence[T]]:
-    """Cuts items into shares: large ones for speed, small ones in the end for equal work.
-
-    A share holds whole batches of the network, for a batch that is not full takes as long as
-    one that is; and a part of what is left, so that all workers end at about the same time.
-
-    Args:
-        items: what is to do.
-        sizes: bytes of each.
-        workers: how many share the work.
-    """
-    first = 0
-    while first < len(items):
-        batches = -(-(len(items) - first) // (_ROUNDS * workers * ROWS))
-        most = min(_MOST, batches * ROWS)
-        totals = itertools.accumulate(sizes[first : first + most])
-        fits = sum(
-            1 for _ in itertools.takewhile(lambda total: total <= _BYTES, totals)
-        )
-        last = first + max(1, fits)
-        yield items[first:last]
-        first = last

@@ -9,7 +9,7 @@ from typing import Any
 from features.errors import counted
 from features.files import check_apart, placed
 from pipeline.batch.begun import Begun
-from pipeline.batch.crew import Crewing, cut_shares
+from pipeline.batch.crew import Crewing
 from pipeline.batch.discovery import discover, is_data_dir
 from pipeline.batch.items import Item
 from pipeline.batch.journal import WORK, FolderLock, Outcome
@@ -17,6 +17,7 @@ from pipeline.batch.options import model_file, model_recipe
 from pipeline.batch.recognition import Plan, Recognition, lost, recognise
 from pipeline.batch.relevance import relevant
 from pipeline.batch.run import Order, Run, Totals, Work
+from pipeline.batch.shares import cut_shares
 from pipeline.config import check, save
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.nnet.artefact import GRAMMAR

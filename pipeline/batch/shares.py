@@ -1,4 +1,4 @@
-"""Shares of work, and marks that tell what a worker died of."""
+"""Shares of work: cut, attempted, and marked, so that it is known what a worker died of."""
 
 import itertools
 import os
@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from features.errors import DataError, counted
+from pipeline.nnet.recipe import ROWS
 from pipeline.stage import note
 
 T = TypeVar("T")
 R = TypeVar("R")
 Work = Callable[[Sequence[T]], Sequence[R]]
 
+_MOST = 6 * ROWS  # items of a share
+_ROUNDS = 4  # shares of a worker if all that is left were cut alike
+_BYTES = 64 << 20  # of a share
 _FALSE_STARTS = 10  # deaths of a share before it began, after which workers are no good
 
 
@@ -101,3 +105,29 @@ def after_death(share: Share[T], died: Died) -> tuple[list[Share[T]], Sequence[T
         Share(share.items[number + 1 :], one_by_one=True),
     ]
     return [part for part in parts if part.items], [share.items[number]]
+
+
+def cut_shares(
+    items: Sequence[T], sizes: Sequence[int], *, workers: int
+) -> Iterator[Sequence[T]]:
+    """Cuts items into shares: large ones for speed, small ones in the end for equal work.
+
+    A share holds whole batches of the network, for a batch that is not full takes as long as
+    one that is; and a part of what is left, so that all workers end at about the same time.
+
+    Args:
+        items: what is to do.
+        sizes: bytes of each.
+        workers: how many share the work.
+    """
+    first = 0
+    while first < len(items):
+        batches = -(-(len(items) - first) // (_ROUNDS * workers * ROWS))
+        most = min(_MOST, batches * ROWS)
+        totals = itertools.accumulate(sizes[first : first + most])
+        fits = sum(
+            1 for _ in itertools.takewhile(lambda total: total <= _BYTES, totals)
+        )
+        last = first + max(1, fits)
+        yield items[first:last]
+        first = last

@@ -11,8 +11,8 @@ import pytest
 from distributed import LocalCluster
 
 from features.errors import ConfigError, DataError
-from pipeline.batch.crew import Crew, Crewing, cut_shares
-from pipeline.batch.shares import attempt
+from pipeline.batch.crew import Crew, Crewing
+from pipeline.batch.shares import attempt, cut_shares
 from pipeline.nnet.recipe import ROWS
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])

@@ -195,7 +195,10 @@ def test_other_settings_cost_nothing_until_there_is_a_result_of_them(tmp_path, c
     with pytest.raises(Killed):
         make_run(out, items, settings={"model": "n"})(working([], deaths=0))
     said = capsys.readouterr().err
-    assert "holds results of other settings (model); all is done anew, and they stay" in said
+    assert (
+        "holds results of other settings (model); all is done anew, and they stay"
+        in said
+    )
     assert files_of(out) == before
     asked: list[str] = []
     make_run(out, items)(working(asked))
