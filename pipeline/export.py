@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from features.errors import ConfigError, DataError, counted
 from features.files import check_apart, write_text
+from pipeline.batch.options import check_folder
 from pipeline.datadir.lang import read_lang
 from pipeline.decoding.settings import check_grammar, read_settings
 from pipeline.nnet.artefact import (
@@ -214,6 +215,7 @@ def export(
     given = [path for path in (data, lang, arpa, settings, cmvn) if path is not None]
     require(model, *given, mend="give an existing path")
     check_apart(out, {"weights": model})
+    check_folder(out, "parity.json", "an export")
     if settings is not None:
         check_grammar(read_settings(settings), settings, given=arpa is not None)
     wanted, folder = _formats(formats, data), Path(out)
@@ -262,6 +264,7 @@ def _report(
         "utterances": len(trial.waveforms),
         "cmvn": cmvn,
         "cmvn_of_training": trained,
+        "policy": trial.policy,
         "trained": {
             "per": None if errors is None else errors.rate,
             "counts": None if errors is None else errors.line(),
@@ -270,7 +273,7 @@ def _report(
         "artefacts": rows,
     }
     write_text(folder / "parity.json", json.dumps(record, indent=1) + "\n")
-    said = "" if errors is None else f", {errors.line()}"
+    said = "" if errors is None else f", {errors.line()} ({trial.policy})"
     note(
         f"export: features and trained model on {trial.name}: "
         f"{reference.times_real_time:.0f} times real time{said}; CMVN: {cmvn}"

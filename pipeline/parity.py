@@ -16,6 +16,8 @@ from pipeline.extract import make_jobs
 from pipeline.nnet.artefact import Runtime
 from pipeline.recogniser import Search
 from pipeline.scoring.counts import ErrorCounts, count_errors
+from pipeline.scoring.policies import POLICIES
+from pipeline.scoring.table import headline_policy
 
 Waveforms = dict[str, np.ndarray]
 Texts = dict[str, tuple[str, ...]]
@@ -38,6 +40,13 @@ class Trial:
     waveforms: Waveforms
     references: Texts | None = None
     lang: Lang | None = None
+
+    @property
+    def policy(self) -> str | None:
+        """What is done about silence before errors are counted, as `score` does it."""
+        if self.references is None or self.lang is None:
+            return None
+        return headline_policy(self.references, self.lang.scoring_silence)
 
     @property
     def seconds(self) -> float:
@@ -107,14 +116,16 @@ def data_trial(
 def _errors(
     trial: Trial, search: Search, posteriors: Mapping[str, np.ndarray]
 ) -> ErrorCounts | None:
-    if trial.references is None or trial.lang is None:
+    policy = trial.policy
+    if policy is None or trial.references is None or trial.lang is None:
         return None
-    total = ErrorCounts()
+    total, silence = ErrorCounts(), trial.lang.scoring_silence
     symbols = search.decoder.phones.symbols
     for utt, matrix in posteriors.items():
         tokens = search.decoder.decode(matrix, search.settings)
         found = trial.lang.fold.fold([symbols[token.phone] for token in tokens])
-        total += count_errors(trial.references[utt], found)
+        sides = (trial.references[utt], found)
+        total += count_errors(*(POLICIES[policy](side, silence) for side in sides))
     return total
 
 

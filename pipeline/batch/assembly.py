@@ -139,7 +139,7 @@ class Assembly:
         with self._lock:
             if item.id in self._failed:
                 return None
-            new = _Open(item.state(), 0, {}, {}, None)
+            new = _Open(item.state_read, 0, {}, {}, None)
             held = self._open.setdefault(item.id, new)
             if self._folder is not None and held.part is None:
                 path = part_path(self._folder, item.id)

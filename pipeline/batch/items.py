@@ -23,6 +23,7 @@ class Item:
         text: words, where a transcript is known.
         fault: why it cannot be read, where finding it showed that already.
         stats: digest of the speaker's statistics, where they are used.
+        opened: `state` of the file before it was opened; None where it was not yet.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Item:
     text: tuple[str, ...] | None = None
     fault: str = ""
     stats: str = ""
+    opened: tuple[int, int, int] | None = None
 
     @property
     def folder(self) -> str:
@@ -55,6 +57,11 @@ class Item:
         except (OSError, ValueError):
             return (0, 0, 0)
         return (found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+    @property
+    def state_read(self) -> tuple[int, int, int]:
+        """State of what a result is of: a file that is replaced meanwhile is another one."""
+        return self.opened or self.state()
 
 
 def safe_id(name: str) -> str:

@@ -25,7 +25,7 @@ class Outcome:
 
     Attributes:
         id, source: of the item.
-        state: of the file when it was read: size, time of content, time of permissions.
+        state: of the file before it was read: size, time of content, time of permissions.
         seconds: of audio.
         phones: symbol, start, end, confidence; times in seconds from the item's start.
         words: word, start, end, where they were asked for.
@@ -58,7 +58,7 @@ class Outcome:
         return cls(
             item.id,
             item.source,
-            item.state(),
+            item.state_read,
             reason=reason,
             mend=mend,
             basis=item.basis,

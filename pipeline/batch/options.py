@@ -68,7 +68,15 @@ class RecognitionOptions:
 
 
 # What results would be mixed with, or would replace, in a folder of another stage.
-_OF_OTHERS = ("final.keras", "wav.scp", "hyp", "ctm", "settings.yaml")
+_OF_OTHERS = (
+    "final.keras",
+    "phones.txt",
+    "wav.scp",
+    "utt2spk",
+    "hyp",
+    "ctm",
+    "settings.yaml",
+)
 
 
 def processors(crewing: Crewing) -> int:
@@ -120,23 +128,35 @@ def given_stats(model: str, cmvn: str | None) -> list[list[float]] | None:
     if cmvn is None:
         return None
     if is_exported(model):
+        kind = parse_description(read_companions(Path(model)), model).cmvn
         raise ConfigError(
-            f"--cmvn: that of {model} was fixed when it was exported; leave it out, or export "
-            "again with --cmvn"
+            f"--cmvn: {model} was exported with CMVN {kind}, which nothing changes later; leave "
+            "it out, or export again with --cmvn"
         )
     if model_recipe(model).frontend.cmvn == "none":
         raise ConfigError(f"--cmvn: {model} was trained without CMVN; leave it out")
     return read_stats(cmvn)
 
 
-def _check_folder(out: str) -> None:
-    """ConfigError when a folder holds what other stages, or people, put there."""
+def check_folder(out: str, begun: str, what: str) -> None:
+    """Checks that a folder holds nothing that other stages, or people, put there.
+
+    Args:
+        out: the folder.
+        begun: what lies in it once the stage began there.
+        what: the stage makes.
+
+    Raises:
+        ConfigError: it does, or has no name.
+    """
+    if not out.strip():
+        raise ConfigError("--out: expected a folder, got an empty name")
     folder = Path(out)
     held = [name for name in _OF_OTHERS if (folder / name).exists()]
-    if held and not (folder / WORK).exists():
+    if held and not (folder / begun).exists():
         raise ConfigError(
-            f"{out}: holds {', '.join(held)}, not of a transcription that began here; give "
-            "another folder, or remove them"
+            f"{out}: holds {', '.join(held)}, not of {what} that began here; give another "
+            "folder, or remove them"
         )
 
 
@@ -155,7 +175,7 @@ def make_plan(
     model = options.model
     check_model(model)
     check_apart(out, {"weights": model} | ({"words": words} if words else {}))
-    _check_folder(out)
+    check_folder(out, WORK, "a transcription")
     if options.arpa is not None:
         require(options.arpa, mend="run keraldi lm")
     if words is not None:

@@ -1,11 +1,13 @@
 """Recordings to phones: read ahead, through the network in batches, searched, put together."""
 
 import contextlib
+import errno
 import functools
+import itertools
 import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,8 @@ from pipeline.nnet.artefact import GRAMMAR
 
 if TYPE_CHECKING:
     from pipeline.nnet.recogniser import Recogniser
+
+_TRIMMED = 4  # batches from one giving back of freed memory, which costs, to the next
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,7 @@ class Recognition:
             self._align = make_aligner(plan.words, self._recogniser).align
         self._speakers: dict[str, ArchiveReader] = {}
         self._lock = threading.Lock()
+        self._batches = itertools.count(1)
 
     def _speaker_stats(self, item: Item) -> CmvnStats | None:
         """Statistics of an item's speaker, where its data dir has them and they are wanted."""
@@ -169,6 +174,7 @@ class Recognition:
 
     def _read(self, item: Item) -> Iterator[Reading | Fault]:
         """An item's windows; whatever is wrong with it is told, not raised."""
+        item = replace(item, opened=item.state())
         try:
             if item.fault:
                 raise DataError(item.fault)
@@ -178,7 +184,9 @@ class Recognition:
             yield Fault(item, str(error))
         except OSError as error:
             reason = error.strerror or str(error)
-            yield Fault(item, f"{item.source}: {reason}; copy it again")
+            circle = error.errno == errno.ELOOP
+            mend = "mend the links" if circle else "copy it again"
+            yield Fault(item, f"{item.source}: {reason}; {mend}")
         except (ValueError, MemoryError, OverflowError) as error:
             kind = type(error).__name__
             message = f"{item.source}: {kind}: {error}; please report this file"
@@ -213,7 +221,8 @@ class Recognition:
                 outcome = assembly.fail(item, str(error))
             if outcome is not None:
                 finished.append(outcome)
-        give_back_freed()
+        if next(self._batches) % _TRIMMED == 0:
+            give_back_freed()
         return finished
 
     def run(self, items: Iterable[Item]) -> Iterator[Outcome]:

@@ -254,7 +254,9 @@ def test_results_do_not_go_where_the_model_is(corpus, random_model, capsys):
     assert sorted(random_model.iterdir()) == before
 
 
-@pytest.mark.parametrize("name", ["hyp", "settings.yaml", "final.keras", "wav.scp"])
+@pytest.mark.parametrize(
+    "name", ["hyp", "settings.yaml", "final.keras", "wav.scp", "phones.txt"]
+)
 def test_what_others_put_into_a_folder_stays(
     name, corpus, random_model, tmp_path, capsys
 ):
@@ -263,6 +265,37 @@ def test_what_others_put_into_a_folder_stays(
     told = f"{tmp_path}: holds {name}, not of a transcription that began here"
     assert told in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_results_need_a_folder(corpus, random_model, capsys):
+    assert run(corpus, "--model", random_model, "--out", "") == 2
+    assert "--out: expected a folder, got an empty name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_file_that_is_replaced_while_it_is_read_is_done_again(
+    good, random_model, tmp_path, monkeypatch, capsys
+):
+    path, other = tmp_path / "x.wav", tmp_path / "other"
+    soundfile.write(path, speech(1, 1) if good else np.zeros(16000), 16000)
+    soundfile.write(other, speech(2, 2), 16000, format="WAV")
+    heard = windows.Listener.windows
+
+    def replacing(self, item, speaker=None):
+        try:
+            yield from heard(self, item, speaker)
+        finally:
+            os.replace(other, item.source)
+
+    monkeypatch.setattr(windows.Listener, "windows", replacing)
+    words = ["--model", random_model, "--out", tmp_path / "out", "--threads", 1]
+    assert run(path, *words) == (0 if good else 1)
+    monkeypatch.undo()
+    assert run(path, *words) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["audio_seconds"] == 2.0
+    assert run(path, *words) == 0
+    assert "nothing new" in capsys.readouterr().err
 
 
 def test_settings_of_a_search_with_an_ngram_want_one(
@@ -357,7 +390,10 @@ def test_an_exported_model_transcribes_as_it_recognises(
     assert "insertion_penalty: 0.5" in settings
     words += ["--cmvn", "x.scp"]
     assert run(corpus, *words) == 2
-    assert "was fixed when it was exported" in capsys.readouterr().err
+    assert (
+        "was exported with CMVN utterance, which nothing changes later"
+        in capsys.readouterr().err
+    )
 
 
 def test_windows_of_samples_are_those_of_the_frames(corpus, tmp_path, monkeypatch):
