@@ -1,8 +1,9 @@
 """What a run that died had begun: any of it may have killed it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from features.files import write_text
 from pipeline.batch.items import Item
 
 
@@ -22,13 +23,16 @@ class Begun:
             return set()
         return set(self._path.read_text(encoding="utf-8").splitlines())
 
-    def clear(self) -> None:
-        """Forgets what a dead run had begun."""
-        self._path.unlink(missing_ok=True)
+    def keep(self, items: Collection[Item]) -> None:
+        """Remembers these, and forgets all others."""
+        if items:
+            write_text(self._path, "".join(f"{item.id}\n" for item in items))
+        else:
+            self._path.unlink(missing_ok=True)
 
     def noting(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Hands items on, and notes each before."""
-        with open(self._path, "w", encoding="utf-8") as file:
+        """Hands items on, and notes each before, beside those that it remembers."""
+        with open(self._path, "a", encoding="utf-8") as file:
             for item in items:
                 file.write(f"{item.id}\n")
                 file.flush()

@@ -87,18 +87,20 @@ def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
         begun = Begun(folder / WORK / "begun")
         left, pending = begun.left(), longest_first(items)
         suspects = [item for item in pending if item.id in left]
+        others = [item for item in pending if item.id not in left]
+        begun.keep(suspects)
+        if others:  # first: a run that is killed time and again gets on
+            try:
+                yield from Recognition(plan).run(begun.noting(others))
+            finally:
+                begun.keep(suspects)
         if suspects:
             note(
                 f"an earlier run died with {counted(len(suspects), 'recording')} begun; done "
-                "first, "
-                "by a process of their own"
+                "now, by a process of their own"
             )
             yield from shared(suspects)
-        others = (item for item in pending if item.id not in left)
-        try:
-            yield from Recognition(plan).run(begun.noting(others))
-        finally:
-            begun.clear()
+            begun.keep([])
 
     return alone if crewing.alone else shared
 

@@ -54,7 +54,12 @@ def test_what_kills_a_single_process_is_set_aside_by_the_next_run(
     # The run that died had begun three; the result of `gone` was written.
     (tmp_path / WORK / "begun").write_text("gone\na\nbad\n")
     work = execution.work_of(Plan("m", None, {}), Crewing(), tmp_path)
-    outcomes = {outcome.id: outcome for outcome in work(items)}
+    outcomes = {}
+    for outcome in work(items):
+        outcomes[outcome.id] = outcome
+        # Another death now would leave the same two, and what has been begun since.
+        assert {"a", "bad"} <= Begun(tmp_path / WORK / "begun").left()
+    assert list(outcomes)[:2] == ["c", "d"]
     assert sorted(outcomes) == ["a", "bad", "c", "d"]
     assert [name for name, outcome in outcomes.items() if not outcome.done] == ["bad"]
     assert "two workers died of it" in outcomes["bad"].reason
@@ -69,5 +74,9 @@ def test_a_death_leaves_what_was_begun_and_an_end_does_not(tmp_path):
     taken = begun.noting(items)
     assert [next(taken).id, next(taken).id] == ["a", "b"]
     assert Begun(tmp_path / "begun").left() == {"a", "b"}
-    begun.clear()
+    begun.keep(items[:1])
+    assert begun.left() == {"a"}
+    assert next(begun.noting(items[2:])).id == "c"
+    assert begun.left() == {"a", "c"}
+    begun.keep([])
     assert begun.left() == set()
