@@ -90,6 +90,8 @@ class Crew:
     def _connect(self) -> "Client":
         from distributed import Client
 
+        # A scheduler that goes is told of in one line, not in dask's traceback.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             client = Client(self._scheduler, timeout=_CONNECT_S)
         except (OSError, ValueError) as error:
@@ -212,6 +214,11 @@ class Crew:
         """What a worker gave back, or its death."""
         from distributed import KilledWorker
 
+        if future.status in ("cancelled", "lost"):
+            raise DataError(
+                f"--scheduler {self._scheduler}: gone; start it again, and give the same "
+                "command: what is done stays"
+            )
         error = future.exception()
         if error is None:
             return future.result()

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import cloudpickle
 import pytest
@@ -107,6 +108,13 @@ def test_no_workers_are_an_error():
         Crewing(nj=0)
 
 
+@pytest.mark.parametrize("status", ["cancelled", "lost"])
+def test_a_scheduler_that_goes_is_told_of(tmp_path, status):
+    crew = Crew(nj=1, scheduler="tcp://x:1", marks=tmp_path / "marks")
+    with pytest.raises(DataError, match="--scheduler tcp://x:1: gone; start it again"):
+        crew._result(SimpleNamespace(status=status), tmp_path / "mark")
+
+
 def test_a_silent_scheduler_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.batch.crew._CONNECT_S", 0.2)
     crew = Crew(nj=1, scheduler="tcp://127.0.0.1:9", marks=tmp_path / "marks")
@@ -118,6 +126,7 @@ def test_a_silent_scheduler_is_an_error(tmp_path, monkeypatch):
 INTERRUPTED = """
 import signal, sys, time
 from pathlib import Path
+from types import SimpleNamespace
 from pipeline.batch.crew import Crewing
 from pipeline.stage import guarded
 
