@@ -148,7 +148,8 @@ def sound_in(file: BinaryIO, name: str) -> Iterator[soundfile.SoundFile]:
             read it, now or later.
     """
     check_whole(file, name)
-    what, mend = "cannot be read as audio", "convert it to WAV"
+    what = "cannot be read as audio"
+    mend = "convert it to WAV, or remove it if it is damaged or none"
     try:
         with open_sound(file) as sound:
             check_rate(sound.samplerate, name)
@@ -200,7 +201,9 @@ def bounds_of(
         AudioError: the part is of no length, or is not within the recording.
     """
     rate, total = sound.samplerate, sound.frames
-    first, last = round(start * rate), total if end is None else round(end * rate)
+    latest = total / rate + 1.0  # of far later times none would be a number of samples
+    first = round(min(start, latest) * rate)
+    last = total if end is None else round(min(end, latest) * rate)
     if start < 0 or (end is not None and end <= start):
         until = "its end" if end is None else f"{end:.3f} s"
         raise AudioError(

@@ -122,6 +122,8 @@ def check_streaming(model: str, rate: int | None, others: Mapping[str, object]) 
             f"--stream reads standard input and writes standard output; leave out "
             f"{', '.join(given)}"
         )
+    if sys.stdin is None:
+        raise ConfigError("--stream: standard input is closed; give it raw samples")
     if rate is None:
         raise ConfigError(
             "--stream: raw samples do not say their rate; expected --rate in Hz, got none"

@@ -1,5 +1,6 @@
 """What users point at -> items: files, folders, data dirs, wav.scp, lists, globs."""
 
+import codecs
 import glob
 import os
 import sys
@@ -11,11 +12,11 @@ from pathlib import Path
 from features.errors import DataError
 from pipeline.batch.items import Item, safe_id
 from pipeline.datadir.datadir import read_datadir
-from pipeline.datadir.tables import read_lines, read_table
+from pipeline.datadir.tables import read_table
 
 AUDIO = frozenset(
     ".wav .wave .flac .ogg .oga .opus .mp3 .sph .nist .aif .aiff .aifc .au .snd .caf .w64 "
-    ".rf64".split()
+    ".rf64 .m4a .aac .wma .amr".split()  # the last four only to be named: nobody opens them
 )
 _LISTS = frozenset((".txt", ".lst", ".list"))
 _TABLES = frozenset(  # of data dirs, beside wav.scp
@@ -111,7 +112,10 @@ def _of_folder(root: str, counts: _Counts) -> Iterator[_Candidate]:
 
 def _of_table(path: str) -> Iterator[_Candidate]:
     """The recordings of a wav.scp."""
-    for name, source in read_table(path).items():
+    table = read_table(path)
+    if not table:
+        raise DataError(f"{path}: empty; write lines of the form `RECORDING PATH`")
+    for name, source in table.items():
         fault = "" if source else f"{path}: no path of recording {name!r}; add it"
         yield _Candidate(Item("", source, fault=fault), (name,))
 
@@ -163,6 +167,21 @@ def _of_directory(path: str, counts: _Counts) -> Iterator[_Candidate]:
     return _of_data_dir(path) if is_data_dir(path) else _of_folder(path, counts)
 
 
+def _no_audio(path: str) -> bool:
+    """Whether a path is that of a table or list, by its name."""
+    name = os.path.basename(path)
+    suffix = os.path.splitext(name)[1].lower()
+    return name in _TABLES or suffix == ".scp" or suffix in _LISTS
+
+
+def _read_list(path: str) -> list[str]:
+    """The lines of a list file; a path may hold any bytes."""
+    content = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)
+    if not content.strip():
+        raise DataError(f"{path}: empty; give it paths, one a line, or leave it out")
+    return os.fsdecode(content).split("\n")
+
+
 def _list_mend(line: str) -> str:
     """What to do about a line that is no path: maybe it was none."""
     name, _, source = line.strip().partition(" ")
@@ -176,7 +195,7 @@ def _list_mend(line: str) -> str:
 def _of_list(lines: Iterable[str], place: str, counts: _Counts) -> Iterator[_Candidate]:
     """Paths of files and folders, and globs, one a line."""
     for number, line in enumerate(lines, start=1):
-        pattern = line.rstrip("\n")
+        pattern = line.rstrip("\r\n")
         if not pattern.strip():
             continue
         if "\0" in pattern:
@@ -193,23 +212,41 @@ def _of_list(lines: Iterable[str], place: str, counts: _Counts) -> Iterator[_Can
             if os.path.isdir(match):
                 yield from _of_directory(match, counts)
                 continue
-            found = _of_file(match, os.path.basename(match))
+            found, fault = _of_file(match, os.path.basename(match)), ""
             if not os.path.lexists(match):
                 fault = f"{place}:{number}: {match}: no such file; {_list_mend(match)}"
-                found = replace(found, item=replace(found.item, fault=fault))
+            elif _no_audio(match):
+                fault = (
+                    f"{place}:{number}: {match}: a table or list, not audio; give it as a path "
+                    "of its own"
+                )
+            found = replace(found, item=replace(found.item, fault=fault))
             yield found
+
+
+def _absent(path: str) -> str:
+    """Why there is nothing at a path, and what helps; empty where there is something."""
+    try:
+        os.lstat(path)
+    except PermissionError:
+        return "in a folder that may not be entered; change its permissions"
+    except (OSError, ValueError):
+        return "no such file or folder; give an existing path"
+    return ""
 
 
 def _candidates(path: str, counts: _Counts) -> Iterator[_Candidate]:
     """What one of the user's paths stands for."""
     if path == "-":
+        if sys.stdin is None:
+            raise DataError("-: standard input is closed; give a list on it, or paths")
         lines = map(os.fsdecode, sys.stdin.buffer)
         yield from _of_list(lines, "standard input", counts)
     elif os.path.isdir(path):
         yield from _of_directory(path, counts)
-    elif not os.path.lexists(path):
+    elif reason := _absent(path):
         if not glob.has_magic(path):
-            raise DataError(f"{path}: no such file or folder; give an existing path")
+            raise DataError(f"{path}: {reason}")
         yield from _of_list([path], path, counts)
     elif os.path.basename(path) in _TABLES:
         raise DataError(
@@ -218,7 +255,7 @@ def _candidates(path: str, counts: _Counts) -> Iterator[_Candidate]:
     elif path.endswith(".scp"):
         yield from _of_table(path)
     elif Path(path).suffix.lower() in _LISTS:
-        yield from _of_list(read_lines(path), path, counts)
+        yield from _of_list(_read_list(path), path, counts)
     else:
         yield _of_file(path, os.path.basename(path))
 

@@ -108,7 +108,21 @@ def test_lists_globs_and_standard_input(tmp_path, monkeypatch):
     comment, table = (item.fault for item in discover([str(listed)]).items)
     assert "no such file; a list holds no comments: remove the line" in comment
     assert "paths only: leave the id out, or name the file wav.scp" in table
-    stream = io.TextIOWrapper(io.BytesIO(f"{root}/c.wav\n".encode()))
+    touch(tmp_path, "other.lst", "d/wav.scp")
+    listed.write_text(f"{root}/other.lst\n{root}/*/wav.scp\n")
+    for item in discover([str(listed)]).items:
+        assert "a table or list, not audio; give it as a path of its own" in item.fault
+    (tmp_path / "caf\udce9.wav").write_bytes(b"x")
+    listed.write_bytes(os.fsencode(f"{root}/caf\udce9.wav\r\n"))
+    (latin,) = discover([str(listed)]).items
+    assert (latin.id, latin.fault) == ("caf%E9", "")
+    listed.write_text("\n")
+    with pytest.raises(DataError, match="some.lst: empty; give it paths"):
+        discover([str(listed)])
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(DataError, match="standard input is closed"):
+        discover(["-"])
+    stream = io.TextIOWrapper(io.BytesIO(f"{root}/c.wav\r\n".encode()))
     monkeypatch.setattr(sys, "stdin", stream)
     assert ids("-") == ["c"]
 
