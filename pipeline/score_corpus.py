@@ -9,7 +9,7 @@ from features.errors import DataError, counted, named
 from features.files import write_text
 from pipeline.batch.execution import find_items, run_plan
 from pipeline.batch.items import Item
-from pipeline.batch.options import RecognitionOptions, make_plan
+from pipeline.batch.options import RecognitionOptions, make_plan, model_recipe
 from pipeline.batch.outputs import Outputs
 from pipeline.batch.run import Order
 from pipeline.datadir.lang import Lang, read_lang
@@ -67,6 +67,28 @@ def _check_words(
         held = {key: left.pop(key) for key in read_table(path) if key in left}
         tables.check_oov(held, source=path)
     tables.check_oov(left, source="text of a data dir")
+
+
+def _check_phones(references: Mapping[str, Sequence[str]], model: str) -> None:
+    """Checks before the work that references without a lang dir are phones of the model.
+
+    Raises:
+        DataError: more than half of the tokens are none: words, or another phone set.
+    """
+    known = set(model_recipe(model).phones)
+    tokens = [token for phones in references.values() for token in phones]
+    strange = [token for token in tokens if token not in known]
+    if 2 * len(strange) >= len(tokens):
+        shown = named(sorted(set(strange)), 5) if strange else "none at all"
+        raise DataError(
+            f"references: {len(strange)} of {counted(len(tokens), 'token')} no phones of the "
+            f"model ({shown}); give --lang, whose lexicon turns words into phones"
+        )
+    if strange:
+        note(
+            f"score-corpus: {counted(len(strange), 'token')} of references no phones of the "
+            f"model ({named(sorted(set(strange)), 5)}): all of them errors"
+        )
 
 
 def _forget_scores(folder: Path) -> None:
@@ -213,6 +235,8 @@ def score_corpus(
         tables = (os.path.join(path, "text") for path in paths)
         files = [text] if text else [path for path in tables if os.path.isfile(path)]
         _check_words(references, lang, files)
+    else:
+        _check_phones(references, options.model)
     totals = run_plan(order, items, plan, options.crewing, source=" ".join(paths))
     if not references.keys() & read_table(folder / "hyp").keys():
         _forget_scores(folder)

@@ -91,7 +91,9 @@ def test_rates_by_file_speaker_and_folder(data, lang, random_model, tmp_path, ca
     assert [line.split()[0] for line in speakers[1:]] == ["a", "b"]
 
 
-def test_statistics_are_used_as_transcribe_uses_them(data, random_model, tmp_path):
+def test_statistics_are_used_as_transcribe_uses_them(
+    data, lang, random_model, tmp_path
+):
     with ArchiveWriter(tmp_path / "cmvn.ark", tmp_path / "cmvn.scp") as writer:
         stats = np.zeros((2, 13))
         stats[0, :-1], stats[1, :-1], stats[0, -1] = -450.0, 2800.0, 100.0
@@ -99,7 +101,7 @@ def test_statistics_are_used_as_transcribe_uses_them(data, random_model, tmp_pat
     common = [str(data), "--model", str(random_model), "--posteriors", "--out"]
     given = ["--cmvn", str(tmp_path / "cmvn.scp")]
     outs = [str(tmp_path / name) for name in ("own", "given", "transcribed")]
-    text = ["--text", str(data / "text")]
+    text = ["--text", str(data / "text"), "--lang", str(lang)]
     assert main(["score-corpus", *common, outs[0], *text]) == 1
     assert main(["score-corpus", *common, outs[1], *text, *given]) == 1
     assert main(["transcribe", *common, outs[2], *given]) == 1
@@ -123,6 +125,22 @@ def test_no_reference_at_all_is_a_mistake(random_model, tmp_path, capsys):
     words = ["score-corpus", tmp_path / "audio", "--model", random_model]
     assert main([str(w) for w in [*words, "--out", tmp_path / "out"]]) == 2
     assert "no reference of any recording; give data dirs" in capsys.readouterr().err
+
+
+def test_words_need_a_lang_dir(random_model, tmp_path, capsys):
+    make_audio(tmp_path / "audio", ("x", "y"))
+    words = ["score-corpus", tmp_path / "audio", "--model", random_model]
+    words += ["--out", tmp_path / "out", "--text", tmp_path / "refs"]
+    (tmp_path / "refs").write_text("x AB CD a\ny CD\n")
+    assert main([str(word) for word in words]) == 2
+    said = capsys.readouterr().err
+    assert "3 of 4 tokens no phones of the model (AB, CD); give --lang" in said
+    assert not (tmp_path / "out" / "hyp").exists()
+    (tmp_path / "refs").write_text("x a b\ny b CD\n")
+    assert main([str(word) for word in words]) == 0
+    assert (
+        "1 token of references no phones of the model (CD)" in capsys.readouterr().err
+    )
 
 
 def test_words_are_aligned(data, lang, random_model, tmp_path):
