@@ -18,6 +18,7 @@ from pipeline.nnet.ranges import (
     positive,
     share,
 )
+from pipeline.nnet.recipe import MOST_DELAY
 
 _STRICT = {"extra": "forbid"}
 Positive = Annotated[int, Field(gt=0)]
@@ -143,7 +144,7 @@ class ObjectiveOptions:
 
     type: Literal["framewise", "ctc"] = "framewise"
     states: Literal[1, 3] = 1
-    label_delay: Count = 0
+    label_delay: Annotated[int, Field(ge=0, le=MOST_DELAY)] = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from features.spectral import FeatureOptions
 from pipeline.config import check, mappings
 
 ROWS = 32  # utterances that a network is run over together
+MOST_DELAY = 10_000  # network frames: inputs are prolonged by as many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class Recipe:
     frontend: FrontendOptions
     objective: Literal["framewise", "ctc"]
     states: Annotated[int, Field(gt=0)]
-    label_delay: Annotated[int, Field(ge=0)]
+    label_delay: Annotated[int, Field(ge=0, le=MOST_DELAY)]
     log_priors: list[float]
     global_cmvn: list[list[float]] | None
 

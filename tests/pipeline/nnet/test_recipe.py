@@ -83,6 +83,7 @@ def test_a_recipe_counts_what_goes_in_and_comes_out():
         ({"global_cmvn": [[0.0, 1.0]]}, "x: global_cmvn: expected two rows of 3"),
         ({"states": 0}, "x: states: .*greater than 0"),
         ({"label_delay": -1}, "x: label_delay: .*greater than or equal to 0"),
+        ({"label_delay": 10**9}, "x: label_delay: .*less than or equal to 10000"),
     ],
 )
 def test_a_recipe_that_contradicts_itself_is_refused(changes, message):
