@@ -198,6 +198,11 @@ class Assembly:
             basis=item.basis,
         )
 
+    def awaits(self, item: Item) -> bool:
+        """Whether some windows of a recording are there, and others to come."""
+        with self._lock:
+            return item.id in self._open
+
     def fail(self, item: Item, message: str) -> Outcome | None:
         """Gives up a recording; None when it was given up before."""
         with self._lock:

@@ -13,6 +13,7 @@ from pipeline.batch.crew import Crewing
 from pipeline.batch.discovery import discover, is_data_dir
 from pipeline.batch.items import Item
 from pipeline.batch.journal import WORK, FolderLock, Outcome
+from pipeline.batch.meter import Heard
 from pipeline.batch.options import model_file, model_recipe
 from pipeline.batch.recognition import Plan, Recognition, lost, recognise
 from pipeline.batch.relevance import relevant
@@ -75,7 +76,7 @@ def longest_first(items: Iterable[Item]) -> list[Item]:
 def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
     """The work of a plan as a run wants it: in this process, or by a crew."""
 
-    def shared(items: Iterable[Item]) -> Iterator[Outcome]:
+    def shared(items: Iterable[Item]) -> Iterator[Outcome | Heard]:
         pending = longest_first(items)
         sizes = [item.state()[0] for item in pending]
         with crewing.crew(folder / WORK / "marks") as crew:
@@ -83,7 +84,7 @@ def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
             for outcomes in crew.run(partial(recognise, plan), shares, lost):
                 yield from outcomes
 
-    def alone(items: Iterable[Item]) -> Iterator[Outcome]:
+    def alone(items: Iterable[Item]) -> Iterator[Outcome | Heard]:
         begun = Begun(folder / WORK / "begun")
         left, pending = begun.left(), longest_first(items)
         suspects = [item for item in pending if item.id in left]

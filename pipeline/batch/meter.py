@@ -2,7 +2,7 @@
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.stage import note
 
@@ -23,6 +23,20 @@ def clock_time(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
+class Heard(NamedTuple):
+    """A part of a recording is done, the whole not yet.
+
+    Attributes:
+        id: of the item.
+        share: of the recording, 1 being all of it.
+        seconds: of audio.
+    """
+
+    id: str
+    share: float
+    seconds: float
+
+
 class Meter:
     """A bar on a terminal, a line every half minute in a log.
 
@@ -37,8 +51,10 @@ class Meter:
         self._total, self._size = total, max(1, size)
         self.began = time.monotonic()
         self._told = self.began
-        self._count = self._failed = self._bytes = 0
+        self._count = self._failed = 0
+        self._bytes = 0.0
         self.audio_seconds = 0.0
+        self._parts: dict[str, tuple[float, float]] = {}  # bytes and seconds heard of
         self._bar = _bar(label, self._size) if sys.stderr.isatty() else None
 
     @property
@@ -56,10 +72,21 @@ class Meter:
             f"real time, {clock_time(left)} left"
         )
 
-    def add(self, *, size: int, seconds: float, failed: bool) -> None:
-        """Counts one item."""
+    def hear(self, part: Heard, *, size: int) -> None:
+        """Counts a part of an item of `size` bytes."""
+        bytes_before, seconds_before = self._parts.get(part.id, (0.0, 0.0))
+        new = part.share * size
+        self._parts[part.id] = bytes_before + new, seconds_before + part.seconds
+        self._more(new, part.seconds)
+
+    def add(self, name: str, *, size: int, seconds: float, failed: bool) -> None:
+        """Counts one item, but what was heard of it before."""
+        bytes_before, seconds_before = self._parts.pop(name, (0.0, 0.0))
         self._count += 1
         self._failed += failed
+        self._more(size - bytes_before, seconds - seconds_before)
+
+    def _more(self, size: float, seconds: float) -> None:
         self._bytes += size
         self.audio_seconds += seconds
         if self._bar is not None:

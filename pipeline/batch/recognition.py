@@ -27,6 +27,7 @@ from pipeline.batch.exported import (
 )
 from pipeline.batch.items import Item
 from pipeline.batch.journal import Outcome
+from pipeline.batch.meter import Heard
 from pipeline.batch.phones import FOUND
 from pipeline.batch.reading import Fault, Reading
 from pipeline.batch.turns import Turns
@@ -206,10 +207,10 @@ class Recognition:
 
     def _recognise(
         self, assembly: Assembly, readings: Sequence[Reading]
-    ) -> list[Outcome]:
-        """A batch through network and search; the outcomes of items that are complete."""
+    ) -> list[Outcome | Heard]:
+        """A batch through network and search: outcomes of what is complete, parts of the rest."""
         outputs = self._recogniser.batch([r.window.frames for r in readings])
-        finished = []
+        found: list[Outcome | Heard] = []
         for reading, output in zip(readings, outputs, strict=True):
             item, window = reading.item, reading.window
             # The frames that the window answers for, without its context.
@@ -220,13 +221,16 @@ class Recognition:
             except KeraldiError as error:
                 outcome = assembly.fail(item, str(error))
             if outcome is not None:
-                finished.append(outcome)
+                found.append(outcome)
+            elif assembly.awaits(item):
+                share = window.count / window.total
+                found.append(Heard(item.id, share, share * window.seconds))
         if next(self._batches) % _TRIMMED == 0:
             give_back_freed()
-        return finished
+        return found
 
-    def run(self, items: Iterable[Item]) -> Iterator[Outcome]:
-        """Yields what became of every item, in any order.
+    def run(self, items: Iterable[Item]) -> Iterator[Outcome | Heard]:
+        """Yields what became of every item, in any order, and parts of those that take long.
 
         Threads take turns at reading, and at running network and search over batches of like
         length.
@@ -245,7 +249,7 @@ class Recognition:
             )
 
 
-def _given_up(assembly: Assembly, fault: Fault) -> list[Outcome]:
+def _given_up(assembly: Assembly, fault: Fault) -> list[Outcome | Heard]:
     """The outcome of an item that cannot be read, unless it was given up before."""
     outcome = assembly.fail(fault.item, fault.message)
     return [] if outcome is None else [outcome]
@@ -262,7 +266,8 @@ def _known(plan: str) -> Recognition:
 
 def recognise(plan: Plan, items: Sequence[Item]) -> list[Outcome]:
     """Does some items, in a worker."""
-    return list(_known(json.dumps(asdict(plan), sort_keys=True)).run(items))
+    found = _known(json.dumps(asdict(plan), sort_keys=True)).run(items)
+    return [outcome for outcome in found if isinstance(outcome, Outcome)]
 
 
 def lost(item: Item) -> Outcome:

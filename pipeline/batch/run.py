@@ -14,11 +14,11 @@ from features.files import write_text
 from pipeline.batch.assembly import sweep_parts
 from pipeline.batch.items import Item
 from pipeline.batch.journal import WORK, Journal, Outcome, write_manifest
-from pipeline.batch.meter import Meter, clock_time
+from pipeline.batch.meter import Heard, Meter, clock_time
 from pipeline.batch.outputs import Outputs, write_posteriors
 from pipeline.stage import note
 
-Work = Callable[[Iterable[Item]], Iterator[Outcome]]
+Work = Callable[[Iterable[Item]], Iterator[Outcome | Heard]]
 _MANIFEST_S = 10.0  # between two manifests of a run
 
 
@@ -144,7 +144,8 @@ class Run:
         """Does what is pending.
 
         Args:
-            work: does items, in any order, and yields what became of each.
+            work: does items, in any order, and yields what became of each, and parts of
+                long ones before.
 
         Returns:
             What it came to; it is written as `summary.json` as well.
@@ -182,6 +183,9 @@ class Run:
         outcomes = work(pending)
         try:
             for outcome in outcomes:
+                if isinstance(outcome, Heard):
+                    meter.hear(outcome, size=sizes[outcome.id])
+                    continue
                 totals.seconds_to_first_result = (
                     totals.seconds_to_first_result or round(meter.elapsed, 3)
                 )
@@ -191,6 +195,7 @@ class Run:
                 journal.add(outcome)
                 failures += not outcome.done
                 meter.add(
+                    outcome.id,
                     size=sizes[outcome.id],
                     seconds=outcome.seconds,
                     failed=not outcome.done,

@@ -12,7 +12,7 @@ import soundfile
 from features.archive import ArchiveReader
 from features.spectral import FeatureOptions
 from pipeline.__main__ import main
-from pipeline.batch import exported, windows
+from pipeline.batch import exported, meter, windows
 from pipeline.batch.exported import WaveformListener
 from pipeline.batch.items import Item
 from pipeline.config import save
@@ -265,6 +265,20 @@ def test_what_others_put_into_a_folder_stays(
     told = f"{tmp_path}: holds {name}, not of a transcription that began here"
     assert told in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_long_recording_shows_how_far_it_is(
+    random_model, tmp_path, monkeypatch, capsys
+):
+    soundfile.write(tmp_path / "long.wav", speech(100, 1), 16000)
+    monkeypatch.setattr(meter, "_PLAIN_S", 0.0)
+    words = ["--model", random_model, "--out", tmp_path / "out", "--threads", 1]
+    assert run(tmp_path / "long.wav", *words) == 0
+    said = capsys.readouterr().err
+    assert said.count("transcribe: 0 of 1, 0 failed") >= 1
+    assert said.count("transcribe: 1 of 1, 0 failed") == 1
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["audio_seconds"] == pytest.approx(100.0)
 
 
 def test_results_need_a_folder(corpus, random_model, capsys):
