@@ -184,7 +184,9 @@ class Run:
         try:
             for outcome in outcomes:
                 if isinstance(outcome, Heard):
-                    meter.hear(outcome, size=sizes[outcome.id])
+                    # Another thread may have told of the end before.
+                    if outcome.id in sizes:
+                        meter.hear(outcome, size=sizes[outcome.id])
                     continue
                 totals.seconds_to_first_result = (
                     totals.seconds_to_first_result or round(meter.elapsed, 3)
@@ -196,7 +198,7 @@ class Run:
                 failures += not outcome.done
                 meter.add(
                     outcome.id,
-                    size=sizes[outcome.id],
+                    size=sizes.pop(outcome.id, 0),
                     seconds=outcome.seconds,
                     failed=not outcome.done,
                 )

@@ -17,6 +17,7 @@ from features.errors import ConfigError, DataError
 from pipeline.batch.assembly import Assembly, part_path, sweep_parts
 from pipeline.batch.items import Item
 from pipeline.batch.journal import FolderLock, Outcome
+from pipeline.batch.meter import Heard
 from pipeline.batch.outputs import Outputs
 from pipeline.batch.phones import FOUND
 from pipeline.batch.run import Order, Run
@@ -125,6 +126,19 @@ def test_any_deaths_in_any_order_give_the_same_outputs(tmp_path_factory, deaths)
         finished = [u for u, s in statuses(folder / "out").items() if s != "pending"]
     make_run(folder / "out", items)(working([]))
     assert files_of(folder / "out") == files_of(folder / "clean")
+
+
+def test_a_part_told_of_after_the_end_does_not_count(tmp_path):
+    (item,) = make_items(tmp_path, 1)
+
+    def work(items):
+        yield Heard(item.id, 0.5, 1.0)
+        yield outcome(item)
+        yield Heard(item.id, 0.5, 1e12)
+
+    totals = make_run(tmp_path / "out", [item])(work)
+    assert (totals.done, totals.audio_seconds) == (1, 2.0)
+    assert totals.times_real_time * totals.elapsed_seconds < 1e6
 
 
 def test_changed_files_and_settings_are_done_again(tmp_path):
