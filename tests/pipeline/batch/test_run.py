@@ -138,7 +138,7 @@ def test_a_part_told_of_after_the_end_does_not_count(tmp_path):
 
     totals = make_run(tmp_path / "out", [item])(work)
     assert (totals.done, totals.audio_seconds) == (1, 2.0)
-    assert totals.times_real_time * totals.elapsed_seconds < 1e6
+    assert totals.times_real_time <= 2.0 / 1e-3  # of a run that took no time
 
 
 def test_changed_files_and_settings_are_done_again(tmp_path):
