@@ -252,7 +252,7 @@ def _candidates(path: str, counts: _Counts) -> Iterator[_Candidate]:
         raise DataError(
             f"{path}: a table of a data dir, not audio; give {os.path.dirname(path) or '.'}"
         )
-    elif path.endswith(".scp"):
+    elif path.lower().endswith(".scp"):
         yield from _of_table(path)
     elif Path(path).suffix.lower() in _LISTS:
         yield from _of_list(_read_list(path), path, counts)

@@ -1,6 +1,6 @@
 """A plan over recordings: found, done here or by a crew, written down."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 from features.errors import counted
 from features.files import check_apart, placed
 from pipeline.batch.begun import Begun
-from pipeline.batch.crew import Crewing
+from pipeline.batch.crew import Crew, Crewing
 from pipeline.batch.discovery import discover, is_data_dir
 from pipeline.batch.items import Item
 from pipeline.batch.journal import WORK, FolderLock, Outcome
@@ -76,13 +76,15 @@ def longest_first(items: Iterable[Item]) -> list[Item]:
 def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
     """The work of a plan as a run wants it: in this process, or by a crew."""
 
+    def crewed(shares: Callable[[Crew], Iterable[Sequence[Item]]]) -> Iterator[Outcome]:
+        with crewing.crew(folder / WORK / "marks") as crew:
+            for outcomes in crew.run(partial(recognise, plan), shares(crew), lost):
+                yield from outcomes
+
     def shared(items: Iterable[Item]) -> Iterator[Outcome | Heard]:
         pending = longest_first(items)
         sizes = [item.state()[0] for item in pending]
-        with crewing.crew(folder / WORK / "marks") as crew:
-            shares = cut_shares(pending, sizes, workers=crew.threads)
-            for outcomes in crew.run(partial(recognise, plan), shares, lost):
-                yield from outcomes
+        yield from crewed(lambda c: cut_shares(pending, sizes, workers=c.threads))
 
     def alone(items: Iterable[Item]) -> Iterator[Outcome | Heard]:
         begun = Begun(folder / WORK / "begun")
@@ -100,7 +102,8 @@ def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
                 f"an earlier run died with {counted(len(suspects), 'recording')} begun; done "
                 "now, by a process of their own"
             )
-            yield from shared(suspects)
+            # One by one, so that each is written down as soon as it is done.
+            yield from crewed(lambda _: ([item] for item in suspects))
             begun.keep([])
 
     return alone if crewing.alone else shared
