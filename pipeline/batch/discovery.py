@@ -1,23 +1,25 @@
-"""What users point at -> items: files, folders, data dirs, wav.scp, lists, globs."""
+"""What users point at -> items: paths, lists and globs of them, each with an id of its own."""
 
 import codecs
 import glob
 import os
 import sys
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from features.errors import DataError
-from pipeline.batch.items import Item, safe_id
-from pipeline.datadir.datadir import read_datadir
-from pipeline.datadir.tables import read_table
-
-AUDIO = frozenset(
-    ".wav .wave .flac .ogg .oga .opus .mp3 .sph .nist .aif .aiff .aifc .au .snd .caf .w64 "
-    ".rf64 .m4a .aac .wma .amr".split()  # the last four only to be named: nobody opens them
+from pipeline.batch.candidates import (
+    AUDIO,
+    Candidate,
+    Counts,
+    of_directory,
+    of_file,
+    of_table,
 )
+from pipeline.batch.items import Item
+
 _LISTS = frozenset((".txt", ".lst", ".list"))
 _TABLES = frozenset(  # of data dirs, beside wav.scp
     "utt2spk spk2utt segments text utt2dur utt2speed feats.scp cmvn.scp".split()
@@ -39,132 +41,6 @@ class Found:
     passed_over: Counter[str]
     repeated: int
     data_dirs: int
-
-
-@dataclass
-class _Counts:
-    """What folders hold beside audio; see `Found`."""
-
-    passed_over: Counter[str] = field(default_factory=Counter)
-    data_dirs: int = 0
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """An item before its id is certain: the shortest name first, a longer one on a clash."""
-
-    item: Item
-    names: tuple[str, ...]
-
-
-def _is_audio(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in AUDIO
-
-
-def _of_file(path: str, name: str) -> _Candidate:
-    """A file by its `name` without suffix; with it, or by its path, on a clash."""
-    stem = os.path.splitext(name)[0]
-    path_id = safe_id(path.lstrip("/"))
-    return _Candidate(Item("", path), (safe_id(stem), safe_id(name), path_id))
-
-
-def _walked(
-    root: str, troubles: list[OSError]
-) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As `os.walk`, then what links to folders lead to; each folder once, so no loop is endless."""
-    waiting, seen = deque([root]), set()
-    while waiting:
-        top = waiting.popleft()
-        for place, folders, files in os.walk(top, onerror=troubles.append):
-            status = os.stat(place)
-            if (status.st_dev, status.st_ino) in seen:
-                folders.clear()
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            folders.sort()
-            paths = (os.path.join(place, name) for name in folders)
-            waiting.extend(filter(os.path.islink, paths))
-            yield place, folders, files
-
-
-def _of_folder(root: str, counts: _Counts) -> Iterator[_Candidate]:
-    """All audio below a folder; what cannot be listed is an item that fails."""
-    troubles: list[OSError] = []
-    for place, folders, files in _walked(root, troubles):
-        counts.data_dirs += is_data_dir(place)
-        for name in sorted(files):
-            path = os.path.join(place, name)
-            if _is_audio(path):
-                yield _of_file(path, os.path.relpath(path, root))
-            else:
-                counts.passed_over[os.path.splitext(name)[1] or "no suffix"] += 1
-        if _is_audio(place) and not files and not folders:
-            fault = f"{place}: a folder, not a file; remove it or rename it"
-            name = os.path.relpath(place, root)
-            found = _of_file(place, os.path.basename(place) if name == "." else name)
-            yield replace(found, item=replace(found.item, fault=fault))
-    for trouble in troubles:
-        path = str(trouble.filename)
-        fault = f"{path}: {trouble.strerror}; change its permissions"
-        names = (safe_id(os.path.relpath(path, root)),) * 3
-        yield _Candidate(Item("", path, fault=fault), names)
-
-
-def _of_table(path: str) -> Iterator[_Candidate]:
-    """The recordings of a wav.scp."""
-    table = read_table(path)
-    if not table:
-        raise DataError(f"{path}: empty; write lines of the form `RECORDING PATH`")
-    for name, source in table.items():
-        fault = "" if source else f"{path}: no path of recording {name!r}; add it"
-        yield _Candidate(Item("", source, fault=fault), (name,))
-
-
-def _of_data_dir(path: str) -> Iterator[_Candidate]:
-    """The utterances of a data dir, with speakers, transcripts and statistics."""
-    data = read_datadir(path)
-    cmvn = os.path.join(path, "cmvn.scp") if data.cmvn else None
-    for utt in data.utterances:
-        segment = data.segments.get(utt) if data.segments is not None else None
-        recording = segment.recording if segment else utt
-        fault = ""
-        if not data.wav.get(recording) or (data.segments is not None and not segment):
-            what = f"segments: nothing of utterance {utt!r}"
-            if segment or data.segments is None:
-                what = f"wav.scp: no recording {recording!r} of utterance {utt!r}"
-            fault = f"{path}/{what}; add it, or keraldi validate --fix removes the utterance"
-        end = segment.end if segment and segment.end >= 0 else None
-        item = Item(
-            "",
-            data.wav.get(recording, ""),
-            segment.start if segment else 0.0,
-            end,
-            data.utt2spk[utt],
-            cmvn,
-            data.text.get(utt) if data.text is not None else None,
-            fault,
-        )
-        yield _Candidate(item, (utt,))
-    known = data.wav if data.segments is None else data.segments
-    for utt in sorted(set(known) - set(data.utterances)):
-        fault = f"{path}/utt2spk: no speaker of utterance {utt!r}; add it"
-        recording = utt if data.segments is None else data.segments[utt].recording
-        yield _Candidate(Item("", data.wav.get(recording, ""), fault=fault), (utt,))
-
-
-def is_data_dir(path: str) -> bool:
-    """Whether a path is a data dir, not a folder of audio or a file."""
-    tables = (os.path.join(path, name) for name in ("wav.scp", "utt2spk"))
-    return all(map(os.path.exists, tables))
-
-
-def _of_directory(path: str, counts: _Counts) -> Iterator[_Candidate]:
-    """A data dir, or a folder of audio."""
-    if os.path.exists(table := os.path.join(path, "wav.scp")) and not is_data_dir(path):
-        raise DataError(
-            f"{path}: wav.scp without utt2spk; give {table} itself, or add utt2spk"
-        )
-    return _of_data_dir(path) if is_data_dir(path) else _of_folder(path, counts)
 
 
 def _no_audio(path: str) -> bool:
@@ -192,7 +68,7 @@ def _list_mend(line: str) -> str:
     return "mend the path"
 
 
-def _of_list(lines: Iterable[str], place: str, counts: _Counts) -> Iterator[_Candidate]:
+def _of_list(lines: Iterable[str], place: str, counts: Counts) -> Iterator[Candidate]:
     """Paths of files and folders, and globs, one a line."""
     for number, line in enumerate(lines, start=1):
         pattern = line.rstrip("\r\n")
@@ -210,9 +86,9 @@ def _of_list(lines: Iterable[str], place: str, counts: _Counts) -> Iterator[_Can
             raise DataError(f"{place}: {pattern!r} matches nothing; mend the pattern")
         for match in matches:
             if os.path.isdir(match):
-                yield from _of_directory(match, counts)
+                yield from of_directory(match, counts)
                 continue
-            found, fault = _of_file(match, os.path.basename(match)), ""
+            found, fault = of_file(match, os.path.basename(match)), ""
             if not os.path.lexists(match):
                 fault = f"{place}:{number}: {match}: no such file; {_list_mend(match)}"
             elif _no_audio(match):
@@ -235,7 +111,7 @@ def _absent(path: str) -> str:
     return ""
 
 
-def _candidates(path: str, counts: _Counts) -> Iterator[_Candidate]:
+def _candidates(path: str, counts: Counts) -> Iterator[Candidate]:
     """What one of the user's paths stands for."""
     if path == "-":
         if sys.stdin is None:
@@ -243,7 +119,7 @@ def _candidates(path: str, counts: _Counts) -> Iterator[_Candidate]:
         lines = map(os.fsdecode, sys.stdin.buffer)
         yield from _of_list(lines, "standard input", counts)
     elif os.path.isdir(path):
-        yield from _of_directory(path, counts)
+        yield from of_directory(path, counts)
     elif reason := _absent(path):
         if not glob.has_magic(path):
             raise DataError(f"{path}: {reason}")
@@ -253,14 +129,14 @@ def _candidates(path: str, counts: _Counts) -> Iterator[_Candidate]:
             f"{path}: a table of a data dir, not audio; give {os.path.dirname(path) or '.'}"
         )
     elif path.lower().endswith(".scp"):
-        yield from _of_table(path)
+        yield from of_table(path)
     elif Path(path).suffix.lower() in _LISTS:
         yield from _of_list(_read_list(path), path, counts)
     else:
-        yield _of_file(path, os.path.basename(path))
+        yield of_file(path, os.path.basename(path))
 
 
-def _openable(found: _Candidate) -> _Candidate:
+def _openable(found: Candidate) -> Candidate:
     """The same, or an item that fails where no file can have such a path."""
     if "\0" not in found.item.source:
         return found
@@ -273,7 +149,7 @@ def _knowledge(item: Item) -> int:
     return sum(known is not None for known in (item.speaker, item.cmvn, item.text))
 
 
-def _named(candidates: Sequence[_Candidate]) -> list[Item]:
+def _named(candidates: Sequence[Candidate]) -> list[Item]:
     """Gives each item the shortest of its names that no other has.
 
     Raises:
@@ -308,8 +184,8 @@ def discover(paths: Sequence[str]) -> Found:
     Raises:
         DataError: a path does not exist, a table is wrong, or nothing is found.
     """
-    counts = _Counts()
-    seen: dict[tuple[str, float, float | None], _Candidate] = {}
+    counts = Counts()
+    seen: dict[tuple[str, float, float | None], Candidate] = {}
     found = 0
     for path in paths:
         for candidate in _candidates(path, counts):

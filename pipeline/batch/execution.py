@@ -9,8 +9,9 @@ from typing import Any
 from features.errors import counted
 from features.files import check_apart, placed
 from pipeline.batch.begun import Begun
+from pipeline.batch.candidates import is_data_dir
 from pipeline.batch.crew import Crew, Crewing
-from pipeline.batch.discovery import discover, is_data_dir
+from pipeline.batch.discovery import discover
 from pipeline.batch.items import Item
 from pipeline.batch.journal import WORK, FolderLock, Outcome
 from pipeline.batch.meter import Heard
