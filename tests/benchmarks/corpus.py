@@ -8,9 +8,8 @@ Figures, each of one run on this machine with both sides alternating:
 - end_to_end_of_model: audio seconds a second of the whole command, start-up taken off, over
   those of the network alone on the same batches in memory; start-up is the same command on
   one short file. The network runs its best of two ways: one caller with TensorFlow's own
-  threads, or a caller a processor. It is of the size that recurrent.py measures, in both
-  directions and not trained, with the front end and phones of --model.
-  end_to_end_of_given_model: the same with the network of --model, as small as it may be.
+  threads, or a caller a processor. end_to_end_of_large_model: the same with a network of the
+  size that recurrent.py measures, in both directions and not trained, in the place of the model's.
 - vs_pocketsphinx_allphone: against pocketsphinx's phone loop on one processor, times processors.
 - scaling_2_over_1: --nj 2 over --nj 1, one thread each, in the time that four fifths of all files
   of the corpus add; scaling_of_bare_networks: what two processes with the network alone gain over
@@ -258,8 +257,8 @@ def speed(command: Command, files: list[Path], root: Path, model: str) -> dict:
     of_large = turns(command.of(large), half, root, large)
     of_given = turns(command, files, root, model)
     return {
-        "end_to_end_of_model": of_large["end_to_end"],
-        "end_to_end_of_given_model": of_given.pop("end_to_end"),
+        "end_to_end_of_model": of_given.pop("end_to_end"),
+        "end_to_end_of_large_model": of_large["end_to_end"],
         **of_given,
         "large": of_large,
     }
