@@ -192,6 +192,11 @@ def sound_of(name: str) -> Iterator[soundfile.SoundFile]:
         yield sound
 
 
+def _told(seconds: float) -> str:
+    """A time for a message; one that no recording reaches without its hundreds of digits."""
+    return f"{seconds:.3f} s" if abs(seconds) < 1e7 else f"{seconds:g} s"
+
+
 def bounds_of(
     sound: soundfile.SoundFile, name: str, start: float, end: float | None
 ) -> tuple[int, int]:
@@ -205,18 +210,18 @@ def bounds_of(
     first = round(min(start, latest) * rate)
     last = total if end is None else round(min(end, latest) * rate)
     if start < 0 or (end is not None and end <= start):
-        until = "its end" if end is None else f"{end:.3f} s"
+        until = "its end" if end is None else _told(end)
         raise AudioError(
-            f"{name}: a segment of it goes from {start:.3f} s to {until}; mend segments"
+            f"{name}: a segment of it goes from {_told(start)} to {until}; mend segments"
         )
     if first >= total and total:
         raise AudioError(
-            f"{name}: {total / rate:.3f} s long, but a segment begins at {start:.3f} s; "
+            f"{name}: {_told(total / rate)} long, but a segment begins at {_told(start)}; "
             "mend segments"
         )
     if last > total + OVERSHOOT * rate:
         raise AudioError(
-            f"{name}: {total / rate:.3f} s long, but a segment ends at {end:.3f} s; "
+            f"{name}: {_told(total / rate)} long, but a segment ends at {_told(end)}; "
             "mend segments"
         )
     return first, max(first, min(last, total))

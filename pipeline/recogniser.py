@@ -100,6 +100,8 @@ def _open(
     path: Path, stats: list[list[float]] | None
 ) -> tuple[Runtime, dict[str, str]]:
     """A model and its companion files, by the kind of file or folder it is in."""
+    if path.name == "final.keras":  # what lies beside it is wanted as well
+        path = path.parent
     if (path / "final.keras").exists():
         with _loading_tensorflow():
             from pipeline.nnet.runtime import ModelDir
@@ -161,9 +163,9 @@ class Recogniser:
         """Loads a model dir, or what `keraldi export` made of one.
 
         Args:
-            model: model dir; `.tflite`, `.onnx` or `.keras` file; SavedModel; or the folder of
-                exported models, whose TFLite is taken first. TFLite and ONNX do not load
-                TensorFlow.
+            model: model dir, or `final.keras` in it; `.tflite`, `.onnx` or `.keras` file;
+                SavedModel; or the folder of exported models, whose TFLite is taken first.
+                TFLite and ONNX do not load TensorFlow.
             arpa: phone n-gram; the one in the exported model, or none, when absent.
             settings: `settings.yaml` of a decode dir; those in the exported model, or the
                 defaults, when absent.

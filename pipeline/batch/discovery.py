@@ -68,36 +68,39 @@ def _list_mend(line: str) -> str:
     return "mend the path"
 
 
-def _of_list(lines: Iterable[str], place: str, counts: Counts) -> Iterator[Candidate]:
+def _of_pattern(pattern: str, place: str, counts: Counts) -> Iterator[Candidate]:
+    """A path of a file or folder, or a glob of some."""
+    if os.path.lexists(pattern) or not glob.has_magic(pattern):
+        matches = [pattern]
+    else:
+        matches = sorted(glob.glob(pattern, recursive=True))
+    if not matches:
+        raise DataError(f"{place}: {pattern!r} matches nothing; mend the pattern")
+    for match in matches:
+        if os.path.isdir(match):
+            yield from of_directory(match, counts)
+            continue
+        found, fault = of_file(match, os.path.basename(match)), ""
+        if not os.path.lexists(match):
+            fault = f"{place}: {match}: no such file; {_list_mend(match)}"
+        elif _no_audio(match):
+            fault = (
+                f"{place}: {match}: a table or list, not audio; give it as a path of its own"
+            )
+        yield replace(found, item=replace(found.item, fault=fault))
+
+
+def _of_list(lines: Iterable[str], name: str, counts: Counts) -> Iterator[Candidate]:
     """Paths of files and folders, and globs, one a line."""
     for number, line in enumerate(lines, start=1):
-        pattern = line.rstrip("\r\n")
+        place, pattern = f"{name}:{number}", line.rstrip("\r\n")
         if not pattern.strip():
             continue
         if "\0" in pattern:
             raise DataError(
-                f"{place}:{number}: a zero byte; give one path a line (find without -print0)"
+                f"{place}: a zero byte; give one path a line (find without -print0)"
             )
-        if os.path.lexists(pattern) or not glob.has_magic(pattern):
-            matches = [pattern]
-        else:
-            matches = sorted(glob.glob(pattern, recursive=True))
-        if not matches:
-            raise DataError(f"{place}: {pattern!r} matches nothing; mend the pattern")
-        for match in matches:
-            if os.path.isdir(match):
-                yield from of_directory(match, counts)
-                continue
-            found, fault = of_file(match, os.path.basename(match)), ""
-            if not os.path.lexists(match):
-                fault = f"{place}:{number}: {match}: no such file; {_list_mend(match)}"
-            elif _no_audio(match):
-                fault = (
-                    f"{place}:{number}: {match}: a table or list, not audio; give it as a path "
-                    "of its own"
-                )
-            found = replace(found, item=replace(found.item, fault=fault))
-            yield found
+        yield from _of_pattern(pattern, place, counts)
 
 
 def _absent(path: str) -> str:
@@ -123,7 +126,7 @@ def _candidates(path: str, counts: Counts) -> Iterator[Candidate]:
     elif reason := _absent(path):
         if not glob.has_magic(path):
             raise DataError(f"{path}: {reason}")
-        yield from _of_list([path], path, counts)
+        yield from _of_pattern(path, path, counts)
     elif os.path.basename(path) in _TABLES:
         raise DataError(
             f"{path}: a table of a data dir, not audio; give {os.path.dirname(path) or '.'}"

@@ -1,5 +1,6 @@
 """Kaldi's text tables: one key and its value a line, sorted in the C locale."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from features.errors import DataError
 from features.files import write_text
 
 _GZIP = b"\x1f\x8b"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 _GIVEN = {
@@ -60,7 +62,8 @@ def read_table(path: str | Path) -> dict[str, str]:
         Values by key, in the order of the file.
 
     Raises:
-        DataError: the file is missing or not UTF-8, a line is empty, or a key comes twice.
+        DataError: the file is missing or not UTF-8, a line is empty, or a key comes twice or
+            holds a control character.
     """
     table: dict[str, str] = {}
     for number, line in enumerate(read_lines(path), start=1):
@@ -70,6 +73,10 @@ def read_table(path: str | Path) -> dict[str, str]:
         if key in table:
             raise DataError(
                 f"{path}:{number}: key {key!r} comes twice; remove one of its lines"
+            )
+        if _CONTROL.search(key):
+            raise DataError(
+                f"{path}:{number}: key {key!r} holds a control character; rename it"
             )
         table[key] = rest[0].rstrip() if rest else ""
     return table

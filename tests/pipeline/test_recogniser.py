@@ -147,6 +147,12 @@ def test_statistics_of_others_can_be_given(random_model, recogniser, statistics)
     assert not np.allclose(*both, atol=0.1)
 
 
+def test_the_file_of_a_model_dir_stands_for_it(random_model, recogniser):
+    named = Recogniser.load(random_model / "final.keras")
+    both = [r.log_posteriors(speech(), 16000) for r in (recogniser, named)]
+    assert np.array_equal(*both)
+
+
 def test_settings_with_gaps_are_refused(random_model, tmp_path):
     (tmp_path / "settings.yaml").write_text("insertion_penalty: 1000.0\n")
     with pytest.raises(

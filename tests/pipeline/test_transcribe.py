@@ -352,6 +352,7 @@ def test_a_command_that_may_run_later_costs_nothing_else(
     [
         ("0.5 9", "1.000 s long, but a segment ends at 9.000 s; mend segments"),
         ("0.5 99", "1.000 s long, but a segment ends at 99.000 s; mend segments"),
+        ("0.5 1e308", "1.000 s long, but a segment ends at 1e+308 s; mend segments"),
         ("0.8 0.5", "a segment of it goes from 0.800 s to 0.500 s; mend segments"),
         ("-0.5 1", "a segment of it goes from -0.500 s to 1.000 s; mend segments"),
         ("-0.5 99", "a segment of it goes from -0.500 s to 99.000 s; mend segments"),

@@ -112,6 +112,8 @@ def test_lists_globs_and_standard_input(tmp_path, monkeypatch):
     listed.write_text(f"{root}/other.lst\n{root}/*/wav.scp\n")
     for item in discover([str(listed)]).items:
         assert "a table or list, not audio; give it as a path of its own" in item.fault
+    (item,) = discover([f"{root}/oth*"]).items  # of no line
+    assert item.fault.startswith(f"{root}/oth*: {root}/other.lst: a table or list")
     (tmp_path / "caf\udce9.wav").write_bytes(b"x")
     listed.write_bytes(os.fsencode(f"{root}/caf\udce9.wav\r\n"))
     (latin,) = discover([str(listed)]).items
