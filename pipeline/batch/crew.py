@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import logging
 import os
+import queue
 import shutil
 import signal
 import threading
@@ -156,8 +157,21 @@ class Crew:
 
     @property
     def threads(self) -> int:
-        """Threads of all workers that are there now, at least 1."""
-        return max(1, sum(self._client.nthreads().values()))
+        """Threads of all workers that are there now, at least 1.
+
+        Raises:
+            DataError: the scheduler does not answer any more.
+        """
+        try:
+            return max(1, sum(self._client.nthreads().values()))
+        except OSError:
+            raise self._gone() from None
+
+    def _gone(self) -> DataError:
+        return DataError(
+            f"--scheduler {self._scheduler}: gone; start it again, and give the same command: "
+            "what is done stays"
+        )
 
     def run(
         self,
@@ -167,6 +181,8 @@ class Crew:
     ) -> Iterator[Sequence[R]]:
         """Has shares of items done, and yields their results as they come, in any order.
 
+        What `work` tells of meanwhile (`shares.tell`) comes as well, as a result of its own.
+
         When a worker dies its share is done again, one item at a time; an item that this
         too kills a worker at is given up.
 
@@ -175,12 +191,14 @@ class Crew:
             shares: items to be done together; taken as workers get free.
             lost: makes the result of an item that is given up.
         """
-        from distributed import as_completed
+        from distributed import Future
 
         waiting = (Share(items) for items in shares)
         again: deque[Share[T]] = deque()
         running: dict[Any, tuple[Share[T], Path]] = {}
-        completed = as_completed()
+        events: queue.SimpleQueue[Future | Sequence[R]] = queue.SimpleQueue()
+        topic = f"keraldi-{os.getpid()}-{id(events)}"
+        self._client.subscribe_topic(topic, lambda event: events.put([event[1]]))
         while True:
             room = self.threads * _AHEAD - len(running)
             for share in taken(max(0, room), again, waiting):
@@ -192,16 +210,18 @@ class Crew:
                     str(mark),
                     share.one_by_one,
                     os.getcwd(),
-                    key=f"keraldi-{os.getpid()}-{id(self)}-{mark.name}",
+                    topic,
+                    key=f"{topic}-{mark.name}",
                     pure=False,
                 )
                 running[future.key] = share, mark
-                completed.add(future)
+                future.add_done_callback(events.put)
             if not running:
                 return
-            future = next(completed)
-            share, mark = running.pop(future.key)
-            result = self._result(future, mark)
+            while not isinstance(event := events.get(), Future):
+                yield event
+            share, mark = running.pop(event.key)
+            result = self._result(event, mark)
             mark.unlink(missing_ok=True)
             if isinstance(result, Died):
                 retries, given_up = after_death(share, result)
@@ -215,13 +235,13 @@ class Crew:
         from distributed import KilledWorker
 
         if future.status in ("cancelled", "lost"):
-            raise DataError(
-                f"--scheduler {self._scheduler}: gone; start it again, and give the same "
-                "command: what is done stays"
-            )
-        error = future.exception()
-        if error is None:
-            return future.result()
+            raise self._gone()
+        try:
+            error = future.exception()
+            if error is None:
+                return future.result()
+        except OSError:  # of the way here; what the work raised is `error`
+            raise self._gone() from None
         if not isinstance(error, KilledWorker):
             raise error
         return read_mark(mark) if mark.exists() else Died(-1)

@@ -84,9 +84,7 @@ def _of_pattern(pattern: str, place: str, counts: Counts) -> Iterator[Candidate]
         if not os.path.lexists(match):
             fault = f"{place}: {match}: no such file; {_list_mend(match)}"
         elif _no_audio(match):
-            fault = (
-                f"{place}: {match}: a table or list, not audio; give it as a path of its own"
-            )
+            fault = f"{place}: {match}: a table or list, not audio; give it as a path of its own"
         yield replace(found, item=replace(found.item, fault=fault))
 
 

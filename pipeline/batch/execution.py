@@ -77,10 +77,13 @@ def longest_first(items: Iterable[Item]) -> list[Item]:
 def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
     """The work of a plan as a run wants it: in this process, or by a crew."""
 
-    def crewed(shares: Callable[[Crew], Iterable[Sequence[Item]]]) -> Iterator[Outcome]:
+    def crewed(
+        shares: Callable[[Crew], Iterable[Sequence[Item]]],
+    ) -> Iterator[Outcome | Heard]:
         with crewing.crew(folder / WORK / "marks") as crew:
-            for outcomes in crew.run(partial(recognise, plan), shares(crew), lost):
-                yield from outcomes
+            for results in crew.run(partial(recognise, plan), shares(crew), lost):
+                for found in results:
+                    yield found if isinstance(found, Outcome) else Heard(*found)
 
     def shared(items: Iterable[Item]) -> Iterator[Outcome | Heard]:
         pending = longest_first(items)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 _PLAIN_S = 30.0  # between lines in a log file
+_ROUNDING = 1e-6
 
 
 def clock_time(seconds: float) -> str:
@@ -73,9 +74,11 @@ class Meter:
         )
 
     def hear(self, part: Heard, *, size: int) -> None:
-        """Counts a part of an item of `size` bytes."""
+        """Counts a part of an item of `size` bytes; what a second worker hears again does not count."""
         bytes_before, seconds_before = self._parts.get(part.id, (0.0, 0.0))
         new = part.share * size
+        if bytes_before + new > size * (1 + _ROUNDING):
+            return
         self._parts[part.id] = bytes_before + new, seconds_before + part.seconds
         self._more(new, part.seconds)
 

@@ -30,6 +30,7 @@ from pipeline.batch.journal import Outcome
 from pipeline.batch.meter import Heard
 from pipeline.batch.phones import FOUND
 from pipeline.batch.reading import Fault, Reading
+from pipeline.batch.shares import tell
 from pipeline.batch.turns import Turns
 from pipeline.batch.windows import Listener, Window
 from pipeline.batch.words import WordAligner
@@ -265,9 +266,14 @@ def _known(plan: str) -> Recognition:
 
 
 def recognise(plan: Plan, items: Sequence[Item]) -> list[Outcome]:
-    """Does some items, in a worker."""
-    found = _known(json.dumps(asdict(plan), sort_keys=True)).run(items)
-    return [outcome for outcome in found if isinstance(outcome, Outcome)]
+    """Does some items, in a worker, which tells of the parts of long ones."""
+    outcomes = []
+    for found in _known(json.dumps(asdict(plan), sort_keys=True)).run(items):
+        if isinstance(found, Heard):
+            tell(list(found))
+        else:
+            outcomes.append(found)
+    return outcomes
 
 
 def lost(item: Item) -> Outcome:

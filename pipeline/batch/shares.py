@@ -1,12 +1,13 @@
 """Shares of work: cut, attempted, and marked, so that it is known what a worker died of."""
 
+import contextvars
 import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from features.errors import DataError, counted
 from pipeline.nnet.recipe import ROWS
@@ -20,6 +21,7 @@ _MOST = 6 * ROWS  # items of a share
 _ROUNDS = 4  # shares of a worker if all that is left were cut alike
 _BYTES = 64 << 20  # of a share
 _FALSE_STARTS = 10  # deaths of a share before it began, after which workers are no good
+_topic: contextvars.ContextVar[str] = contextvars.ContextVar("topic")
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,24 @@ class Died:
     item: int | None
 
 
+def tell(value: Any) -> None:
+    """Sends what a worker has to say of the share that it is at to whoever waits for the share.
+
+    Args:
+        value: numbers, texts and sequences of them, which arrive as tuples.
+    """
+    from distributed import get_worker
+
+    get_worker().log_event(_topic.get(), value)
+
+
 def attempt(
-    work: Work[T, R], items: Sequence[T], mark: str, one_by_one: bool, folder: str
+    work: Work[T, R],
+    items: Sequence[T],
+    mark: str,
+    one_by_one: bool,
+    folder: str,
+    topic: str,
 ) -> Sequence[R] | Died:
     """Does a share in a worker, and leaves a mark that outlives the worker's death.
 
@@ -43,8 +61,10 @@ def attempt(
         mark: path of the mark; on a disk that all machines see.
         one_by_one: whether the mark names each item in turn.
         folder: where the stage was started; names of files are relative to it.
+        topic: what `tell` says is sent under.
     """
     os.chdir(folder)
+    _topic.set(topic)
     path = Path(mark)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)

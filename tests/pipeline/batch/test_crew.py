@@ -13,7 +13,7 @@ from distributed import LocalCluster
 
 from features.errors import ConfigError, DataError
 from pipeline.batch.crew import Crew, Crewing
-from pipeline.batch.shares import attempt, cut_shares
+from pipeline.batch.shares import attempt, cut_shares, tell
 from pipeline.nnet.recipe import ROWS
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -44,6 +44,23 @@ def test_deaths_cost_only_what_causes_them(tmp_path, capsys):
     assert not marks.exists()
 
 
+def halving(items):
+    """Work that tells of its first half."""
+    tell(["half", items[0]])
+    time.sleep(0.2)  # what is told goes another way than what is returned
+    return [["whole", items[0]]]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_what_workers_tell_comes_before_their_results(tmp_path):
+    with Crew(nj=2, scheduler=None, marks=tmp_path / "marks") as crew:
+        results = crew.run(halving, [[1], [2]], given_up)
+        told = [tuple(result) for part in results for result in part]
+    assert sorted(told) == [("half", 1), ("half", 2), ("whole", 1), ("whole", 2)]
+    for number in (1, 2):
+        assert told.index(("half", number)) < told.index(("whole", number))
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("nj", [1, 2])
 def test_results_come_in_the_order_of_the_items(tmp_path, nj):
@@ -56,7 +73,7 @@ def test_results_come_in_the_order_of_the_items(tmp_path, nj):
 def test_a_share_that_was_begun_before_is_not_begun_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     mark = tmp_path / "0"
-    assert attempt(square, [1, 2], str(mark), False, str(tmp_path)) == [1, 4]
+    assert attempt(square, [1, 2], str(mark), False, str(tmp_path), "") == [1, 4]
     assert not mark.exists()
 
     def dies(items):
@@ -65,9 +82,9 @@ def test_a_share_that_was_begun_before_is_not_begun_again(tmp_path, monkeypatch)
         return items
 
     with pytest.raises(KeyboardInterrupt):
-        attempt(dies, [1, 2, 3], str(mark), True, str(tmp_path))
+        attempt(dies, [1, 2, 3], str(mark), True, str(tmp_path), "")
     assert mark.exists()
-    assert attempt(dies, [1, 2, 3], str(mark), True, str(tmp_path)).item == 1
+    assert attempt(dies, [1, 2, 3], str(mark), True, str(tmp_path), "").item == 1
 
 
 @pytest.mark.parametrize(("workers", "first"), [(1, 192), (2, 128), (20, 32)])
@@ -108,11 +125,30 @@ def test_no_workers_are_an_error():
         Crewing(nj=0)
 
 
-@pytest.mark.parametrize("status", ["cancelled", "lost"])
-def test_a_scheduler_that_goes_is_told_of(tmp_path, status):
+def refused():
+    raise OSError("Connection reset by peer")
+
+
+@pytest.mark.parametrize(
+    "future",
+    [
+        SimpleNamespace(status="cancelled"),
+        SimpleNamespace(status="lost"),
+        SimpleNamespace(status="finished", exception=refused),
+        SimpleNamespace(status="finished", exception=lambda: None, result=refused),
+    ],
+)
+def test_a_scheduler_that_goes_is_told_of(tmp_path, future):
     crew = Crew(nj=1, scheduler="tcp://x:1", marks=tmp_path / "marks")
     with pytest.raises(DataError, match="--scheduler tcp://x:1: gone; start it again"):
-        crew._result(SimpleNamespace(status=status), tmp_path / "mark")
+        crew._result(future, tmp_path / "mark")
+
+
+def test_a_scheduler_that_goes_before_its_workers_are_counted_is_told_of(tmp_path):
+    crew = Crew(nj=1, scheduler="tcp://x:1", marks=tmp_path / "marks")
+    crew._client = SimpleNamespace(nthreads=refused)
+    with pytest.raises(DataError, match="--scheduler tcp://x:1: gone; start it again"):
+        assert crew.threads
 
 
 def test_a_silent_scheduler_is_an_error(tmp_path, monkeypatch):

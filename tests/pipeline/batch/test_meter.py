@@ -14,6 +14,14 @@ def test_parts_of_a_recording_count_once(capsys):
     assert "2 of 2, 0 failed" in made.line() and "0:00:00 left" in made.line()
 
 
+def test_what_a_second_worker_hears_again_does_not_count():
+    made = Meter("x", total=1, size=300)
+    for share in (0.1, 0.2, 0.7, 0.1, 0.2):
+        made.hear(Heard("long", share, 100 * share), size=300)
+    assert round(made.audio_seconds, 6) == 100.0
+    assert "0:00:00 left" in made.line()
+
+
 def test_what_was_heard_of_a_recording_that_fails_does_not_count():
     made = Meter("x", total=1, size=300)
     made.hear(Heard("long", 0.5, 20.0), size=300)

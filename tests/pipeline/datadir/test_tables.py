@@ -31,7 +31,10 @@ def test_tables_come_back_sorted(tmp_path_factory, table):
         (b"a 1\n\nb 2\n", "table:2: empty line"),
         (b"a 1\na 2\n", "table:2: key 'a' comes twice"),
         (b"a 1\nb \xff\n", "table:2: not UTF-8"),
-        (b"a 1\nb\x1b[31m 2\n", r"table:2: key 'b\\x1b\[31m' holds a control character"),
+        (
+            b"a 1\nb\x1b[31m 2\n",
+            r"table:2: key 'b\\x1b\[31m' holds a control character",
+        ),
     ],
 )
 def test_wrong_tables_are_told(content, message, tmp_path):
