@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,18 +18,9 @@ from pipeline.batch.phones import Phones, Row, join
 from pipeline.batch.windows import Window
 from pipeline.batch.words import Word
 
-
-class Phone(NamedTuple):
-    """A phone id over network frames `start` to `end` (not included) of a recording."""
-
-    phone: int
-    start: int
-    end: int
-    confidence: float
-
-
-# Start and end in seconds of what lies in a recording of so many frames and seconds.
-Spans = Callable[[Sequence[Phone | Word], int, float], list[tuple[float, float]]]
+# Start and end in seconds of what begins at some frames [N] and ends before others [N] of a
+# recording of so many frames and seconds.
+Times = Callable[[np.ndarray, np.ndarray, int, float], list[tuple[float, float]]]
 Align = Callable[[Item, np.ndarray], Sequence[Word]]
 
 
@@ -99,7 +89,7 @@ class Assembly:
 
     Args:
         symbols: of the phones.
-        spans: where frames lie in time.
+        times: where frames lie in time.
         posteriors: folder for log-posteriors, or None.
         align: finds the words of an item in its log-posteriors; None where none are wanted.
     """
@@ -107,13 +97,13 @@ class Assembly:
     def __init__(
         self,
         symbols: Sequence[str],
-        spans: Spans,
+        times: Times,
         posteriors: Path | None,
         align: Align | None = None,
     ) -> None:
         self._symbols = symbols
         self._align = align
-        self._spans = spans
+        self._times = times
         self._folder = posteriors
         self._lock = threading.Lock()
         self._open: dict[str, _Open] = {}
@@ -166,27 +156,32 @@ class Assembly:
         """What came of a recording, all of whose windows are done."""
         total, seconds = window.total, window.seconds
 
-        def times(found: Sequence[Phone | Word]) -> Iterator[tuple[float, float]]:
-            for first, last in self._spans(found, total, seconds):
+        def times(
+            starts: np.ndarray, ends: np.ndarray
+        ) -> Iterator[tuple[float, float]]:
+            for first, last in self._times(starts, ends, total, seconds):
                 yield round(first, 4), round(last, 4)
 
         places = sorted(held.windows)
 
         def rows() -> Iterator[Row]:
             for part in join(held.windows.pop(place) for place in places):
-                found = [Phone(*row) for row in part.tolist()]
-                for phone, (start, end) in zip(found, times(found), strict=True):
-                    sure = round(phone.confidence, 3)
-                    yield self._symbols[phone.phone], start, end, sure
+                numbers, sure = part["phone"].tolist(), part["confidence"].tolist()
+                spans = times(part["start"], part["end"])
+                for number, (start, end), share in zip(
+                    numbers, spans, sure, strict=True
+                ):
+                    yield self._symbols[number], start, end, round(share, 3)
 
         phones = Phones(rows())
         words = None
         if self._align is not None:
             matrix = np.concatenate([held.matrices[place] for place in places])
             found = self._align(item, matrix)
+            places_of = np.array([(word.start, word.end) for word in found], np.int64)
+            spans = times(*places_of.reshape(-1, 2).T)
             words = [
-                (word.word, *span)
-                for word, span in zip(found, times(found), strict=True)
+                (word.word, *span) for word, span in zip(found, spans, strict=True)
             ]
         return Outcome(
             item.id,

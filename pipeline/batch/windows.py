@@ -118,6 +118,7 @@ class Listener:
         skip, counted = self.frontend.skip, [0]
         fits = self.longest * skip
         held: list[np.ndarray] = []
+        energies: list[np.ndarray] = []  # pauses did not hear them yet
         stats: CmvnStats | None = None
         width = self._network_frames(PAUSE_S)
         pauses = Pauses(longest=self.longest, width=width)
@@ -125,11 +126,14 @@ class Listener:
         for frames in self._pieces(item, counted):
             new = CmvnStats.from_frames(frames)
             stats = new if stats is None else stats + new
-            heard = self._energies(frames[-total % skip :: skip])
-            pauses.hear(heard.astype(np.float32))
+            energies.append(self._energies(frames[-total % skip :: skip]))
             total += len(frames)
             if total <= fits:
                 held.append(frames)
+                continue
+            # Only now a recording is one that is cut.
+            pauses.hear(np.concatenate(energies, dtype=np.float32))
+            energies.clear()
         chosen = self._chosen_stats(stats, speaker) if stats is not None else None
         seconds = counted[0] / self.features.rate_hz
         if total <= fits:

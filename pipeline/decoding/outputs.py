@@ -55,6 +55,16 @@ class Clock:
         """
         starts = np.array([token.start for token in tokens], np.int64)
         ends = np.array([token.end for token in tokens], np.int64)
+        return self.times(starts, ends, num_frames, duration)
+
+    def times(
+        self,
+        starts: np.ndarray,
+        ends: np.ndarray,
+        num_frames: int,
+        duration: float | None,
+    ) -> list[tuple[float, float]]:
+        """As `spans`, of tokens that begin at frames `starts` [N] and end before `ends` [N]."""
         begins = np.where(starts > 0, self.borders(starts), 0.0)
         lasts = self.borders(ends)
         if duration is not None:

@@ -224,3 +224,17 @@ def advance(
         for place in paths.alive[: paths.counts[0]]:
             living[place] = True
     return paths
+
+
+@numba.njit(cache=True, nogil=True)
+def traced(history: np.ndarray, record: int) -> np.ndarray:
+    """The phones that a record is the last of, and their first frames, in order: [2, N]."""
+    count, at = 0, record
+    while at >= 0:
+        count, at = count + 1, history[at, 2]
+    found, at = np.empty((2, count), np.int32), record
+    for number in range(count - 1, -1, -1):
+        found[0, number] = history[at, 0]
+        found[1, number] = history[at, 1]
+        at = history[at, 2]
+    return found

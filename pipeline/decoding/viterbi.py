@@ -6,7 +6,7 @@ import numpy as np
 
 from features.errors import DataError
 from pipeline.decoding.hmm import Network, check_room, check_scores
-from pipeline.decoding.paths import Paths, advance
+from pipeline.decoding.paths import Paths, advance, traced
 from pipeline.decoding.tokens import Token
 
 _ROOM = 4096  # records to begin with; doubled as needed
@@ -55,12 +55,10 @@ class Search:
         self.frames += len(log_likelihoods)
 
     def _tokens(self, record: int, end: int) -> list[Token]:
-        tokens = []
-        while record >= 0:
-            phone, start, before = self._paths.history[record].tolist()
-            tokens.append(Token(phone, start, end))
-            record, end = before, start
-        return tokens[::-1]
+        """The phones up to a record, the last of which ends before frame `end`."""
+        phones, starts = traced(self._paths.history, record).tolist()
+        ends = [*starts[1:], end]
+        return list(map(Token, phones, starts, ends))
 
     def best(self) -> Phones | None:
         """The best path that ends here; None when no path can end here."""
