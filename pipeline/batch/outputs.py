@@ -1,6 +1,7 @@
 """Results in the forms that were asked for, in the order of their ids."""
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
@@ -169,6 +170,16 @@ class Outputs:
         with contextlib.ExitStack() as stack:
             _begin_lines(stack, path).writelines(_LINES[form](outcome))
 
+    @functools.cached_property
+    def _kept(self) -> list[str]:
+        """Forms of which recordings have files of their own, of this run or an earlier one."""
+        # `ctm` is a file where all recordings are in one.
+        return [
+            form
+            for form in _SUFFIXES
+            if form in self._files or (self._folder / form).is_dir()
+        ]
+
     def take(self, outcome: Outcome) -> None:
         """Writes the files of one recording; its others, of an older result, go."""
         written = self._files if outcome.done else ()
@@ -183,11 +194,9 @@ class Outputs:
             names: ids of the recordings.
             but: forms that stay.
         """
-        forms = [form for form in _SUFFIXES if form not in but]
-        # `ctm` is a file where all recordings are in one.
-        there = [form for form in forms if (self._folder / form).is_dir()]
+        forms = [form for form in self._kept if form not in but]
         for name in names:
-            for form in there:
+            for form in forms:
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                     self._path(form, name).unlink()
 
