@@ -192,8 +192,10 @@ def sound_of(name: str) -> Iterator[soundfile.SoundFile]:
         yield sound
 
 
-def _told(seconds: float) -> str:
+def _told(seconds: float | None) -> str:
     """A time for a message; one that no recording reaches without its hundreds of digits."""
+    if seconds is None:
+        return "its end"
     return f"{seconds:.3f} s" if abs(seconds) < 1e7 else f"{seconds:g} s"
 
 
@@ -210,9 +212,8 @@ def bounds_of(
     first = round(min(start, latest) * rate)
     last = total if end is None else round(min(end, latest) * rate)
     if start < 0 or (end is not None and end <= start):
-        until = "its end" if end is None else _told(end)
         raise AudioError(
-            f"{name}: a segment of it goes from {_told(start)} to {until}; mend segments"
+            f"{name}: a segment of it goes from {_told(start)} to {_told(end)}; mend segments"
         )
     if first >= total and total:
         raise AudioError(

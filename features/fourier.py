@@ -58,10 +58,10 @@ def _pairs(inputs: np.ndarray, outputs: np.ndarray) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _fours(
-    inputs: tuple[np.ndarray, np.ndarray],
-    outputs: tuple[np.ndarray, np.ndarray],
-    products: np.ndarray,
-    size: int,
+    real: np.ndarray,
+    imag: np.ndarray,
+    reals: np.ndarray,
+    imags: np.ndarray,
     turns: Turns,
 ) -> None:
     """Joins every four transforms of length K to one of length 4 K.
@@ -74,53 +74,34 @@ def _fours(
         X[k + 2 K] = (a + c') -   (b' + d')
         X[k + 3 K] = (a - c') + i (b' - d')
 
-    Loops are short, for those with many arrays do not become vector code.
+    Here p - q is the real part of b', c' and d', and r the imaginary part.
 
     Args:
-        inputs: real and imaginary parts, [K, 4, C] float32 in the memory of [L, T].
-        outputs: likewise [4, K, C].
-        products: room for p and q, whose difference is the real part, and r, the imaginary
-            part, of b', c' and d', [3, 3, L T / 4].
-        size: K.
+        real, imag: inputs, [K, 4, C] float32.
+        reals, imags: outputs, [4, K, C].
         turns: of the whole transform.
     """
-    width = inputs[0].size // (4 * size)
-    real, imag = inputs[0].reshape(size, 4, width), inputs[1].reshape(size, 4, width)
-    reals, imags = outputs[0].reshape(4, size, width), outputs[1].reshape(
-        4, size, width
-    )
-    p, q, r = products[0], products[1], products[2]
+    size, _, width = real.shape
+    step = len(turns.cosines) // (4 * size)
     for k in range(size):
-        a, b = real[k, 0], imag[k, 0]
-        for j in range(3):
-            place = (j + 1) * k * (len(turns.cosines) // (4 * size))
-            cosine, sine = turns.cosines[place], turns.sines[place]
-            for c in range(width):
-                p[j, c] = real[k, j + 1, c] * cosine
-            for c in range(width):
-                q[j, c] = imag[k, j + 1, c] * sine
-            for c in range(width):
-                r[j, c] = imag[k, j + 1, c] * cosine + real[k, j + 1, c] * sine
+        cos_b, sin_b = turns.cosines[k * step], turns.sines[k * step]
+        cos_c, sin_c = turns.cosines[2 * k * step], turns.sines[2 * k * step]
+        cos_d, sin_d = turns.cosines[3 * k * step], turns.sines[3 * k * step]
         for c in range(width):
-            odd = ((p[0, c] - q[0, c]) - q[2, c]) + p[2, c]
-            reals[0, k, c] = ((a[c] + p[1, c]) - q[1, c]) + odd
-        for c in range(width):
-            odd = ((p[0, c] - q[0, c]) - q[2, c]) + p[2, c]
-            reals[2, k, c] = ((a[c] + p[1, c]) - q[1, c]) - odd
-        for c in range(width):
-            imags[0, k, c] = (b[c] + r[1, c]) + (r[0, c] + r[2, c])
-        for c in range(width):
-            imags[2, k, c] = (b[c] + r[1, c]) - (r[0, c] + r[2, c])
-        for c in range(width):
-            reals[1, k, c] = (((a[c] + q[1, c]) - p[1, c]) + r[0, c]) - r[2, c]
-        for c in range(width):
-            reals[3, k, c] = (((a[c] + q[1, c]) - p[1, c]) + r[2, c]) - r[0, c]
-        for c in range(width):
-            odd = ((p[0, c] - q[0, c]) - p[2, c]) + q[2, c]
-            imags[1, k, c] = (b[c] - r[1, c]) - odd
-        for c in range(width):
-            odd = ((p[0, c] - q[0, c]) - p[2, c]) + q[2, c]
-            imags[3, k, c] = (b[c] - r[1, c]) + odd
+            p_b, q_b = real[k, 1, c] * cos_b, imag[k, 1, c] * sin_b
+            p_c, q_c = real[k, 2, c] * cos_c, imag[k, 2, c] * sin_c
+            p_d, q_d = real[k, 3, c] * cos_d, imag[k, 3, c] * sin_d
+            r_b = imag[k, 1, c] * cos_b + real[k, 1, c] * sin_b
+            r_c = imag[k, 2, c] * cos_c + real[k, 2, c] * sin_c
+            r_d = imag[k, 3, c] * cos_d + real[k, 3, c] * sin_d
+            even, odd = (real[k, 0, c] + p_c) - q_c, ((p_b - q_b) - q_d) + p_d
+            reals[0, k, c], reals[2, k, c] = even + odd, even - odd
+            even, odd = imag[k, 0, c] + r_c, r_b + r_d
+            imags[0, k, c], imags[2, k, c] = even + odd, even - odd
+            even = (real[k, 0, c] + q_c) - p_c
+            reals[1, k, c], reals[3, k, c] = (even + r_b) - r_d, (even + r_d) - r_b
+            even, odd = imag[k, 0, c] - r_c, ((p_b - q_b) - p_d) + q_d
+            imags[1, k, c], imags[3, k, c] = even - odd, even + odd
 
 
 @numba.njit(cache=True, nogil=True)
@@ -142,22 +123,27 @@ def transform(
             [N / 2 + 1, T] float32.
     """
     length, count = len(samples) // 2, samples.shape[1]
-    inputs = samples[0::2].copy(), samples[1::2].copy()
-    outputs = np.empty_like(inputs[0]), np.empty_like(inputs[0])
-    products = np.empty((3, 3, max(inputs[0].size // 4, 1)), np.float32)
+    real, imag = samples[0::2].copy(), samples[1::2].copy()
+    other_real, other_imag = np.empty_like(real), np.empty_like(imag)
     size = 1
     while 4 * size <= length:
         size *= 4
     if size < length:  # two to an odd power
-        _pairs(inputs[0], outputs[0])
-        _pairs(inputs[1], outputs[1])
-        inputs, outputs = outputs, inputs
+        _pairs(real, other_real)
+        _pairs(imag, other_imag)
+        real, imag, other_real, other_imag = other_real, other_imag, real, imag
     size = length // size
     while size < length:
-        _fours(inputs, outputs, products, size, turns)
-        inputs, outputs = outputs, inputs
+        width = real.size // (4 * size)
+        _fours(
+            real.reshape(size, 4, width),
+            imag.reshape(size, 4, width),
+            other_real.reshape(4, size, width),
+            other_imag.reshape(4, size, width),
+            turns,
+        )
+        real, imag, other_real, other_imag = other_real, other_imag, real, imag
         size *= 4
-    real, imag = inputs
     for c in range(count):
         reals[0, c], imags[0, c] = real[0, c] + imag[0, c], 0
         reals[length, c], imags[length, c] = real[0, c] - imag[0, c], 0

@@ -8,7 +8,6 @@ all of them at once, and no frame sees another.
 The code is compiled, and frees Python's lock while it runs.
 """
 
-import math
 from typing import NamedTuple
 
 import numba
@@ -56,78 +55,64 @@ def filterbank_of(matrix: np.ndarray, window: np.ndarray, *, shift: int) -> Filt
 
 
 @numba.njit(cache=True, nogil=True)
-def _log(value: np.float32) -> np.float32:
-    """The logarithm of what is at least the floor, rounded once."""
-    return np.float32(math.log(np.float64(max(value, _FLOOR))))
-
-
-@numba.njit(cache=True, nogil=True)
-def _cut(samples: np.ndarray, start: int, shift: int, frames: np.ndarray) -> None:
-    """Frames as columns [N, C] in 16-bit range, each without its mean; the last repeats."""
+def _cut(
+    samples: np.ndarray, start: int, shift: int, frames: np.ndarray, means: np.ndarray
+) -> None:
+    """Frames as columns [N, C] in 16-bit range, and their means [C]; the last repeats."""
     length, count = frames.shape
     whole = (len(samples) - length) // shift
     for c in range(count):
         first = min(start + c, whole) * shift
         for n in range(length):
             frames[n, c] = samples[first + n] * _RANGE
-    means = np.zeros(count, np.float32)
+    means[:] = 0
     for n in range(length):
         for c in range(count):
             means[c] += frames[n, c]
     for c in range(count):
         means[c] /= np.float32(length)
-    for n in range(length):
-        for c in range(count):
-            frames[n, c] -= means[c]
 
 
 @numba.njit(cache=True, nogil=True)
-def _windowed(frames: np.ndarray, window: np.ndarray, outputs: np.ndarray) -> None:
-    """Each sample of [N, C] less a share of the one before, the first of its own."""
+def _windowed(
+    frames: np.ndarray,
+    means: np.ndarray,
+    window: np.ndarray,
+    outputs: np.ndarray,
+    sums: np.ndarray,
+) -> None:
+    """Each sample of [N, C] less its frame's mean and a share of the sample before.
+
+    The first is less a share of its own. `sums` [C] are of the squares without the means.
+    """
+    sums[:] = 0
     for n in range(len(frames)):
         before = max(n - 1, 0)
         for c in range(frames.shape[1]):
-            outputs[n, c] = (frames[n, c] - _SHARE * frames[before, c]) * window[n]
+            here = frames[n, c] - means[c]
+            sums[c] += here * here
+            last = frames[before, c] - means[c]
+            outputs[n, c] = (here - _SHARE * last) * window[n]
 
 
 @numba.njit(cache=True, nogil=True)
-def _summed(squares: np.ndarray, sums: np.ndarray) -> None:
-    """The sums [C] of squares of values [K, C]."""
-    sums[:] = 0
-    for k in range(len(squares)):
-        for c in range(squares.shape[1]):
-            sums[c] += squares[k, c] * squares[k, c]
-
-
-@numba.njit(cache=True, nogil=True)
-def log_filterbank(
-    samples: np.ndarray, bank: Filterbank
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log mel energies, and log energies of frames.
-
-    Args:
-        samples: [S] float32 in [-1, 1], at least a frame of N.
-        bank: of M filters.
-
-    Returns:
-        [T, M] and [T] float32, T = 1 + (S - N) // shift.
-    """
+def _filtered(samples: np.ndarray, bank: Filterbank) -> tuple[np.ndarray, np.ndarray]:
+    """Mel energies [T, M], and energies [T] of frames, at least the floor."""
     length, bins = len(bank.window), bank.weights.shape[1]
     count = 1 + (len(samples) - length) // bank.shift
-    log_mel = np.empty((count, len(bank.weights)), np.float32)
-    log_energy = np.empty(count, np.float32)
+    mel = np.empty((count, len(bank.weights)), np.float32)
+    energy = np.empty(count, np.float32)
     frames = np.empty((length, _TOGETHER), np.float32)
     filled = np.zeros((2 * (bins - 1), _TOGETHER), np.float32)
     real = np.empty((bins, _TOGETHER), np.float32)
     imag = np.empty_like(real)
-    sums = np.empty(_TOGETHER, np.float32)
+    means, sums = np.empty(_TOGETHER, np.float32), np.empty(_TOGETHER, np.float32)
     for start in range(0, count, _TOGETHER):
         here = min(_TOGETHER, count - start)
-        _cut(samples, start, bank.shift, frames)
-        _summed(frames, sums)
+        _cut(samples, start, bank.shift, frames, means)
+        _windowed(frames, means, bank.window, filled, sums)
         for c in range(here):
-            log_energy[start + c] = _log(sums[c])
-        _windowed(frames, bank.window, filled)
+            energy[start + c] = max(sums[c], _FLOOR)
         transform(filled, bank.turns, real, imag)
         for k in range(bins):
             for c in range(_TOGETHER):
@@ -139,8 +124,25 @@ def log_filterbank(
                 for c in range(_TOGETHER):
                     sums[c] += real[k, c] * weight
             for c in range(here):
-                log_mel[start + c, m] = _log(sums[c])
-    return log_mel, log_energy
+                mel[start + c, m] = max(sums[c], _FLOOR)
+    return mel, energy
+
+
+def log_filterbank(
+    samples: np.ndarray, bank: Filterbank
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log mel energies, and log energies of frames, each rounded once.
+
+    Args:
+        samples: [S] float32 in [-1, 1], at least a frame of N.
+        bank: of M filters.
+
+    Returns:
+        [T, M] and [T] float32, T = 1 + (S - N) // shift.
+    """
+    mel, energy = _filtered(samples, bank)
+    log_mel, log_energy = (np.log(e, dtype=np.float64) for e in (mel, energy))
+    return log_mel.astype(np.float32), log_energy.astype(np.float32)
 
 
 @numba.njit(cache=True, nogil=True)
