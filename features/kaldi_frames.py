@@ -55,44 +55,58 @@ def filterbank_of(matrix: np.ndarray, window: np.ndarray, *, shift: int) -> Filt
 
 
 @numba.njit(cache=True, nogil=True)
-def _cut(
-    samples: np.ndarray, start: int, shift: int, frames: np.ndarray, means: np.ndarray
-) -> None:
-    """Frames as columns [N, C] in 16-bit range, and their means [C]; the last repeats."""
-    length, count = frames.shape
-    whole = (len(samples) - length) // shift
-    for c in range(count):
-        first = min(start + c, whole) * shift
-        for n in range(length):
-            frames[n, c] = samples[first + n] * _RANGE
-    means[:] = 0
-    for n in range(length):
-        for c in range(count):
-            means[c] += frames[n, c]
-    for c in range(count):
-        means[c] /= np.float32(length)
+def _turned(samples: np.ndarray, start: int, rows: np.ndarray) -> None:
+    """Samples in 16-bit range as [H, W]: in column w those of the shift `start` + w.
+
+    Sample n of frame `start` + c is at row n % H, column c + n // H: what neighbouring frames
+    share is turned once. Behind the end there are zeros.
+    """
+    shift, width = rows.shape
+    for w in range(width):
+        first = (start + w) * shift
+        there = min(max(len(samples) - first, 0), shift)
+        for h in range(there):
+            rows[h, w] = samples[first + h] * _RANGE
+        for h in range(there, shift):
+            rows[h, w] = 0
 
 
 @numba.njit(cache=True, nogil=True)
 def _windowed(
-    frames: np.ndarray,
-    means: np.ndarray,
+    rows: np.ndarray,
     window: np.ndarray,
+    means: np.ndarray,
     outputs: np.ndarray,
     sums: np.ndarray,
 ) -> None:
-    """Each sample of [N, C] less its frame's mean and a share of the sample before.
+    """Frames as columns [N, C]: each sample less the mean and a share of the sample before.
 
-    The first is less a share of its own. `sums` [C] are of the squares without the means.
+    The first is less a share of its own.
+
+    Args:
+        rows: as of `_turned`.
+        window: [N].
+        means: of the frames, an output, [C].
+        outputs: [N or more, C].
+        sums: of the squares of samples without the mean, an output, [C].
     """
+    shift, count = len(rows), len(means)
+    means[:] = 0
+    for n in range(len(window)):
+        heard = rows[n % shift, n // shift :]
+        for c in range(count):
+            means[c] += heard[c]
+    for c in range(count):
+        means[c] /= np.float32(len(window))
     sums[:] = 0
-    for n in range(len(frames)):
-        before = max(n - 1, 0)
-        for c in range(frames.shape[1]):
-            here = frames[n, c] - means[c]
+    before = rows[0]
+    for n in range(len(window)):
+        heard = rows[n % shift, n // shift :]
+        for c in range(count):
+            here, last = heard[c] - means[c], before[c] - means[c]
             sums[c] += here * here
-            last = frames[before, c] - means[c]
             outputs[n, c] = (here - _SHARE * last) * window[n]
+        before = heard
 
 
 @numba.njit(cache=True, nogil=True)
@@ -102,15 +116,16 @@ def _filtered(samples: np.ndarray, bank: Filterbank) -> tuple[np.ndarray, np.nda
     count = 1 + (len(samples) - length) // bank.shift
     mel = np.empty((count, len(bank.weights)), np.float32)
     energy = np.empty(count, np.float32)
-    frames = np.empty((length, _TOGETHER), np.float32)
+    width = _TOGETHER + (length - 1) // bank.shift
+    rows = np.empty((bank.shift, width), np.float32)
     filled = np.zeros((2 * (bins - 1), _TOGETHER), np.float32)
     real = np.empty((bins, _TOGETHER), np.float32)
     imag = np.empty_like(real)
     means, sums = np.empty(_TOGETHER, np.float32), np.empty(_TOGETHER, np.float32)
     for start in range(0, count, _TOGETHER):
         here = min(_TOGETHER, count - start)
-        _cut(samples, start, bank.shift, frames, means)
-        _windowed(frames, means, bank.window, filled, sums)
+        _turned(samples, start, rows)
+        _windowed(rows, bank.window, means, filled, sums)
         for c in range(here):
             energy[start + c] = max(sums[c], _FLOOR)
         transform(filled, bank.turns, real, imag)
