@@ -19,6 +19,11 @@ _STOCK = (
 _PATIENCE_S = 0.2  # between two looks whether a thread has ended
 
 
+def _size(batch: Iterable[Reading]) -> int:
+    """Bytes of a batch."""
+    return sum(reading.window.frames.nbytes for reading in batch)
+
+
 class Turns(Generic[R]):
     """Reads items into batches and works on them, in as many threads as there are processors.
 
@@ -51,6 +56,7 @@ class Turns(Generic[R]):
         self._changed = threading.Condition()
         self._begun: deque[Iterator[Reading | Fault]] = deque()  # with windows to come
         self._ready: deque[list[Reading]] = deque()
+        self._bytes = 0  # that those take
         self._pool = Pool()
         self._reading = 0  # threads that read just now
         self._closed = False
@@ -63,11 +69,13 @@ class Turns(Generic[R]):
                     self._reading += 1
                     return item
                 if self._ready:
-                    return self._ready.popleft()
+                    batch = self._ready.popleft()
+                    self._bytes -= _size(batch)
+                    return batch
                 if self._reading:
                     self._changed.wait()
                     continue
-                self._ready.extend(self._pool.rest())
+                self._stock(self._pool.rest())
                 if not self._ready:
                     return None
                 self._changed.notify_all()
@@ -78,12 +86,14 @@ class Turns(Generic[R]):
         if not self._ready:
             return False
         stocked = len(self._ready) >= _STOCK * self._threads
-        return stocked or self._reading > 0 or self._threads == 1 or self._heavy()
+        heavy = self._bytes >= POOLED_BYTES
+        return stocked or self._reading > 0 or self._threads == 1 or heavy
 
-    def _heavy(self) -> bool:
-        """Whether the batches that are ready take as much memory as may be."""
-        size = sum(r.window.frames.nbytes for batch in self._ready for r in batch)
-        return size >= POOLED_BYTES
+    def _stock(self, batches: Iterable[list[Reading]]) -> None:
+        """Puts batches with those that are ready."""
+        for batch in batches:
+            self._ready.append(batch)
+            self._bytes += _size(batch)
 
     def _item(self) -> Iterator[Reading | Fault] | None:
         """An item that has windows to come, if there is one."""
@@ -103,7 +113,7 @@ class Turns(Generic[R]):
                 if found is not None:
                     self._begun.append(item)
                 if isinstance(found, Reading):
-                    self._ready.extend(self._pool.add(found))
+                    self._stock(self._pool.add(found))
                 self._changed.notify_all()
         return self._fail(found) if isinstance(found, Fault) else []
 
