@@ -74,7 +74,7 @@ class Meter:
         )
 
     def hear(self, part: Heard, *, size: int) -> None:
-        """Counts a part of an item of `size` bytes; what a second worker hears again does not count."""
+        """Counts a part of an item of `size` bytes, but not what a second worker hears again."""
         bytes_before, seconds_before = self._parts.get(part.id, (0.0, 0.0))
         new = part.share * size
         if bytes_before + new > size * (1 + _ROUNDING):
