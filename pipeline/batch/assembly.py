@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,9 +19,9 @@ from pipeline.batch.phones import Phones, Row, join
 from pipeline.batch.windows import Window
 from pipeline.batch.words import Word
 
-# Start and end in seconds of what begins at some frames [N] and ends before others [N] of a
-# recording of so many frames and seconds.
-Times = Callable[[np.ndarray, np.ndarray, int, float], list[tuple[float, float]]]
+if TYPE_CHECKING:
+    from pipeline.decoding.outputs import Clock
+
 Align = Callable[[Item, np.ndarray], Sequence[Word]]
 
 
@@ -89,7 +90,7 @@ class Assembly:
 
     Args:
         symbols: of the phones.
-        times: where frames lie in time.
+        clock: where frames lie in time.
         posteriors: folder for log-posteriors, or None.
         align: finds the words of an item in its log-posteriors; None where none are wanted.
     """
@@ -97,13 +98,13 @@ class Assembly:
     def __init__(
         self,
         symbols: Sequence[str],
-        times: Times,
+        clock: "Clock",
         posteriors: Path | None,
         align: Align | None = None,
     ) -> None:
         self._symbols = symbols
         self._align = align
-        self._times = times
+        self._clock = clock
         self._folder = posteriors
         self._lock = threading.Lock()
         self._open: dict[str, _Open] = {}
@@ -156,32 +157,27 @@ class Assembly:
         """What came of a recording, all of whose windows are done."""
         total, seconds = window.total, window.seconds
 
-        def times(
-            starts: np.ndarray, ends: np.ndarray
-        ) -> Iterator[tuple[float, float]]:
-            for first, last in self._times(starts, ends, total, seconds):
-                yield round(first, 4), round(last, 4)
-
         places = sorted(held.windows)
 
         def rows() -> Iterator[Row]:
             for part in join(held.windows.pop(place) for place in places):
                 numbers, sure = part["phone"].tolist(), part["confidence"].tolist()
-                spans = times(part["start"], part["end"])
+                spans = self._clock.times(part["start"], part["end"], total, seconds)
                 for number, (start, end), share in zip(
                     numbers, spans, sure, strict=True
                 ):
-                    yield self._symbols[number], start, end, round(share, 3)
+                    times = round(start, 4), round(end, 4)
+                    yield self._symbols[number], *times, round(share, 3)
 
         phones = Phones(rows())
         words = None
         if self._align is not None:
             matrix = np.concatenate([held.matrices[place] for place in places])
             found = self._align(item, matrix)
-            places_of = np.array([(word.start, word.end) for word in found], np.int64)
-            spans = times(*places_of.reshape(-1, 2).T)
+            spans = self._clock.spans(found, total, seconds)
             words = [
-                (word.word, *span) for word, span in zip(found, spans, strict=True)
+                (word.word, round(start, 4), round(end, 4))
+                for word, (start, end) in zip(found, spans, strict=True)
             ]
         return Outcome(
             item.id,

@@ -238,7 +238,7 @@ class Recognition:
         """
         symbols = self._recogniser.phones.symbols
         place = None if self._plan.posteriors is None else Path(self._plan.posteriors)
-        assembly = Assembly(symbols, self._clock.times, place, self._align)
+        assembly = Assembly(symbols, self._clock, place, self._align)
         # Sums of BLAS depend on its threads; the cores are busy anyway.
         with contextlib.closing(assembly), threadpool_limits(limits=1):
             yield from Turns(

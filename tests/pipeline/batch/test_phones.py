@@ -76,7 +76,7 @@ def work(windows: int):
 
     def heard(items):
         (item,) = items
-        assembly = Assembly([f"p{n}" for n in range(40)], CLOCK.times, None)
+        assembly = Assembly([f"p{n}" for n in range(40)], CLOCK, None)
         starts = np.arange(0, FRAMES - 1, 3)
         nothing = np.zeros((0, 40), np.float32)
         for number in range(windows):

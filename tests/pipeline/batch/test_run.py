@@ -421,7 +421,7 @@ def test_unfinished_posteriors_of_dead_processes_are_swept(tmp_path):
     command = [sys.executable, "-c", KILLED, str(other)]
     assert subprocess.run(command).returncode == -signal.SIGKILL
     clock = Clock(0.01, 0.025, 1)
-    assembly = Assembly(["a"], clock.times, tmp_path)
+    assembly = Assembly(["a"], clock, tmp_path)
     matrix = np.arange(8, dtype=np.float32).reshape(4, 2)
     first, second = (Window(matrix, n, 2, 0, 4, 0.04) for n in (0, 2))
     phones = [np.array([(0, n, n + 2, 0.5)], FOUND) for n in (0, 2)]
@@ -438,7 +438,7 @@ def test_unfinished_posteriors_of_dead_processes_are_swept(tmp_path):
 @pytest.mark.parametrize("end", ["fail", "close"])
 def test_nothing_stays_of_posteriors_that_are_given_up(tmp_path, end):
     item = Item("x", str(tmp_path))
-    assembly = Assembly(["a"], Clock(0.01, 0.025, 1).times, tmp_path)
+    assembly = Assembly(["a"], Clock(0.01, 0.025, 1), tmp_path)
     matrix = np.zeros((2, 1), np.float32)
     window = Window(matrix, 0, 2, 0, 4, 0.04)
     assert assembly.add(item, window, np.zeros(0, FOUND), matrix) is None
