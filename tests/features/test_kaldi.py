@@ -117,6 +117,9 @@ def test_cepstra_agree(signal, num_mels):
         {"rate_hz": 11025, "frame_length_ms": 32.0, "low_hz": 64.0, "high_hz": 5000.0},
         {"frame_length_ms": 10.0, "frame_shift_ms": 5.0, "high_hz": 7600.0},
         {"frame_length_ms": 64.0, "low_hz": 0.0},
+        {"frame_shift_ms": 7.0},
+        {"frame_shift_ms": 25.0},
+        {"frame_shift_ms": 30.0},  # with gaps
     ],
     ids=str,
 )
