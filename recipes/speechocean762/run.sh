@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Non-native English: flat start from transcripts without times, one model, PER on 16 speakers.
+# Non-native English: flat start from transcripts without times, three speeds, one model,
+# PER on 16 speakers.
 #
 #   recipes/speechocean762/run.sh --corpus DIR [--model blstmp] [--stage 1] [--stop-stage 10]
 #                                 [--nj 2] [--cmd utils/local.sh] [--seed 1]
@@ -34,6 +35,7 @@ run 1 "prepare data and lang" keraldi prepare speechocean762 "$corpus" --out dat
 check_and_extract
 train_lm
 label_from_flat_start
+add_speeds
 train_decode_score "$model"
 show 9 "results" write_results
 run_reports 10 "$model"

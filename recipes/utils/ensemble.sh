@@ -3,7 +3,8 @@
 # what it should be better than. Run it in the recipe's folder:
 #
 #   cd recipes/mini && ../utils/ensemble.sh [--model blstmp] [--seeds "1 2 3"] [--orders "2 3"]
-#                                           [--smoothing kneser-ney] [--stage 1] [--stop-stage 9]
+#                                           [--smoothing kneser-ney] [--train-set train] [--stage 1]
+#                                           [--stop-stage 9]
 #
 # Settings are tuned on dev for every system and frozen for test. Posteriors are stored once; all
 # decoding after that needs no TensorFlow. Comparisons are kept in exp/compare.
@@ -17,12 +18,13 @@ model=blstmp
 seeds="1 2 3"
 orders="2 3"
 smoothing=kneser-ney
-options=(stage stop_stage nj cmd model seeds orders smoothing)
+train_set=train
+options=(stage stop_stage nj cmd model seeds orders smoothing train_set)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=parse_options.sh
 source "$here/parse_options.sh"
-[[ -d exp/ali_train ]] ||
-  option_error "no exp/ali_train in $PWD; run the recipe first, in its folder"
+[[ -d exp/ali_$train_set ]] ||
+  option_error "no exp/ali_$train_set in $PWD; run the recipe first, in its folder"
 check_configurations model "$model"
 # shellcheck source=../path.sh
 source "$here/../path.sh"
@@ -82,8 +84,8 @@ for s in "${seed[@]}"; do
   member=exp/${model}_seed$s
   members+=("$member")
   run 2 "train $model with seed $s" \
-    keraldi train --config "conf/$model.yaml" --data data/train --dev data/dev --lang data/lang \
-    --alignments exp/ali_train --dev-alignments exp/ali_dev --out "$member" --seed "$s"
+    keraldi train --config "conf/$model.yaml" --data "data/$train_set" --dev data/dev --lang data/lang \
+    --alignments "exp/ali_$train_set" --dev-alignments exp/ali_dev --out "$member" --seed "$s"
   for set in dev test; do
     run 2 "store posteriors of $set, seed $s" \
       keraldi decode "$member" "data/$set" "$member/posteriors_$set" --lang data/lang \

@@ -2,6 +2,8 @@
 # Sourced by a recipe after its options are read: the stages that all corpora share, by their
 # number. They read and write data/ and exp/ in the recipe's folder.
 
+train_set=train # what networks learn from: data/$train_set, labelled in exp/ali_$train_set
+
 # Stages 2 and 3: checks the data dirs and makes their features.
 check_and_extract() {
   local set
@@ -37,14 +39,25 @@ label_from_flat_start() {
     keraldi align data/dev exp/ali_dev --lang data/lang --model exp/ali_train/flat/last
 }
 
+# Stage 5, for more speech than was recorded: networks learn from train at three speeds, labelled
+# by the last network of the flat start (Ko et al. 2015, Audio augmentation for speech recognition).
+add_speeds() {
+  run 5 "copy train at other speeds" keraldi data perturb data/train data/train_sp
+  run 5 "extract features of train_sp" \
+    keraldi extract data/train_sp --config conf/features.yaml --nj "$nj"
+  run 5 "align train_sp with the last network" \
+    keraldi align data/train_sp exp/ali_train_sp --lang data/lang --model exp/ali_train/flat/last
+  train_set=train_sp
+}
+
 # Stages 6 to 8 for every model named: trains it; decodes dev with settings tuned there and test
 # with the same settings; scores both. Posteriors are kept: the report shows some of them.
 train_decode_score() {
   local model set
   for model in "$@"; do
     run 6 "train $model" \
-      keraldi train --config "conf/$model.yaml" --data data/train --dev data/dev \
-      --lang data/lang --alignments exp/ali_train --dev-alignments exp/ali_dev \
+      keraldi train --config "conf/$model.yaml" --data "data/$train_set" --dev data/dev \
+      --lang data/lang --alignments "exp/ali_$train_set" --dev-alignments exp/ali_dev \
       --out "exp/$model" --seed "$seed"
   done
   for model in "$@"; do

@@ -156,23 +156,51 @@ def test_the_log_of_an_earlier_run_is_never_shown_for_this_one(recipe, tmp_path)
     assert "first 2" not in done.stderr + (recipe.folder / log).read_text()
 
 
-def test_every_model_has_a_report_with_the_others_beside_it(tmp_path):
-    fake = tmp_path / "bin" / "keraldi"
+def called_by(script: str, folder: Path, *, first_stage: int = 1) -> list[str]:
+    """What a recipe's lines call `keraldi` with, which does nothing but write it down."""
+    fake = folder / "bin" / "keraldi"
     fake.parent.mkdir()
     fake.write_text('#!/usr/bin/env bash\necho "$@" >>called\n')
     fake.chmod(0o755)
-    script = f"""set -euo pipefail
-stage=1 stop_stage=99 cmd={RECIPES}/utils/local.sh
+    lines = f"""set -euo pipefail
+stage={first_stage} stop_stage=99 cmd={RECIPES}/utils/local.sh nj=2 seed=1
 source {RECIPES}/utils/stages.sh
-run_reports 10 ff lstmp
-run_reports 10 alone"""
+source {RECIPES}/utils/experiment.sh
+{script}"""
     path = {**os.environ, "PATH": f"{fake.parent}:{os.environ['PATH']}"}
-    subprocess.run(["bash", "-c", script], cwd=tmp_path, env=path, check=True)
-    assert (tmp_path / "called").read_text().splitlines() == [
+    subprocess.run(["bash", "-c", lines], cwd=folder, env=path, check=True)
+    return (folder / "called").read_text().splitlines()
+
+
+def test_every_model_has_a_report_with_the_others_beside_it(tmp_path):
+    script = "run_reports 10 ff lstmp\nrun_reports 10 alone"
+    assert called_by(script, tmp_path) == [
         "report exp/ff exp/lstmp --lang data/lang",
         "report exp/lstmp exp/ff --lang data/lang",
         "report exp/alone --lang data/lang",
     ]
+
+
+def test_copies_at_other_speeds_are_labelled_before_networks_learn_from_them(tmp_path):
+    calls = called_by("add_speeds\ntrain_decode_score blstmp", tmp_path)
+    assert [line.split(" --")[0] for line in calls[:4]] == [
+        "data perturb data/train data/train_sp",
+        "extract data/train_sp",
+        "align data/train_sp exp/ali_train_sp",
+        "train",
+    ]
+    assert "--data data/train_sp --dev data/dev " in calls[3]
+    assert "--alignments exp/ali_train_sp --dev-alignments exp/ali_dev " in calls[3]
+
+
+@pytest.mark.parametrize(
+    ("before", "trained_on"), [("add_speeds", "train_sp"), ("", "train")]
+)
+def test_a_recipe_that_goes_on_at_training_knows_its_set(tmp_path, before, trained_on):
+    script = f"{before}\ntrain_decode_score blstmp"
+    train, *_ = called_by(script, tmp_path, first_stage=6)
+    assert f"--data data/{trained_on} " in train
+    assert f"--alignments exp/ali_{trained_on} " in train
 
 
 def test_the_project_may_stand_in_a_folder_with_spaces(tmp_path):
