@@ -1,6 +1,7 @@
 """What users point at -> items: paths, lists and globs of them, each with an id of its own."""
 
 import codecs
+import functools
 import glob
 import os
 import sys
@@ -85,7 +86,9 @@ def _of_pattern(pattern: str, place: str, counts: Counts) -> Iterator[Candidate]
             fault = f"{place}: {match}: no such file; {_list_mend(match)}"
         elif _no_audio(match):
             fault = f"{place}: {match}: a table or list, not audio; give it as a path of its own"
-        yield replace(found, item=replace(found.item, fault=fault))
+        if fault:
+            found = replace(found, item=replace(found.item, fault=fault))
+        yield found
 
 
 def _of_list(lines: Iterable[str], name: str, counts: Counts) -> Iterator[Candidate]:
@@ -145,6 +148,19 @@ def _openable(found: Candidate) -> Candidate:
     return replace(found, item=replace(found.item, source="", fault=fault))
 
 
+class _Places:
+    """Where files lie, links followed; folders are looked at once."""
+
+    def __init__(self) -> None:
+        self._folder = functools.cache(os.path.realpath)
+
+    def __call__(self, source: str) -> str:
+        folder, name = os.path.split(source)
+        if name in ("", ".", "..") or os.path.islink(source):
+            return os.path.realpath(source)
+        return os.path.join(self._folder(folder), name)
+
+
 def _knowledge(item: Item) -> int:
     """How much tables say of an item: of two ways to find a file the one that tells more counts."""
     return sum(known is not None for known in (item.speaker, item.cmvn, item.text))
@@ -185,7 +201,7 @@ def discover(paths: Sequence[str]) -> Found:
     Raises:
         DataError: a path does not exist, a table is wrong, or nothing is found.
     """
-    counts = Counts()
+    counts, places = Counts(), _Places()
     seen: dict[tuple[str, float, float | None], Candidate] = {}
     found = 0
     for path in paths:
@@ -195,7 +211,7 @@ def discover(paths: Sequence[str]) -> Found:
             place = (
                 item.source
                 if item.source.endswith("|") or not item.source
-                else os.path.realpath(item.source)
+                else places(item.source)
             )
             found += 1
             # Utterances of tables are told apart by name, files by where they lie.
