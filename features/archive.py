@@ -83,6 +83,8 @@ def read_scp(path: str | os.PathLike[str]) -> dict[str, str]:
         raise DataError(
             f"{path}: no such file; check the path, or run the stage that makes it"
         ) from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8; save it as UTF-8") from None
     for number, line in enumerate(lines, start=1):
         key, _, place = line.strip().partition(" ")
         if not place:

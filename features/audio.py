@@ -14,10 +14,12 @@ import soxr
 
 from features.commands import run_pipe
 from features.errors import AudioError
-from features.headers import check_whole
+from features.headers import check_whole, sized
 
 _LOUDEST_FLOAT = 4.0  # a lossy codec may pass 1; unscaled 16-bit samples pass this
-OVERSHOOT = 0.1  # seconds that a segment may end past its recording: times are rounded
+# Seconds that a segment may end past its recording, as of Kaldi's extract-segments.
+OVERSHOOT = 0.5
+_TRUSTED = 1 << 25  # samples of all channels that a header is believed without a look
 LOWEST_HZ = 1000  # no speech is sampled as slowly
 
 
@@ -43,7 +45,8 @@ def check_heard(samples: np.ndarray, name: str) -> None:
     """AudioError when a signal is silent throughout."""
     if not samples.any():
         raise AudioError(
-            f"{name}: silent, every sample is zero; record it again or remove it"
+            f"{name}: silent, every sample is zero or its channels cancel out; record it again "
+            "or remove it"
         )
 
 
@@ -151,7 +154,7 @@ def sound_in(file: BinaryIO, name: str) -> Iterator[soundfile.SoundFile]:
     what = "cannot be read as audio"
     mend = "convert it to WAV, or remove it if it is damaged or none"
     try:
-        with open_sound(file) as sound:
+        with sized(file) as whole, open_sound(whole) as sound:
             check_rate(sound.samplerate, name)
             # Its beginning is good.
             what, mend = "truncated or damaged", "copy it again"
@@ -228,6 +231,22 @@ def bounds_of(
     return first, max(first, min(last, total))
 
 
+def _read(sound: soundfile.SoundFile, wanted: int) -> np.ndarray:
+    """At most so many samples [S, C] float32; headers that promise too much cost no memory."""
+    if wanted * sound.channels <= _TRUSTED:
+        return sound.read(wanted, dtype="float32", always_2d=True)
+    blocks, left = [], wanted
+    while left:
+        block = sound.read(
+            min(left, _TRUSTED // sound.channels), dtype="float32", always_2d=True
+        )
+        blocks.append(block)
+        if not len(block):
+            break
+        left -= len(block)
+    return np.concatenate(blocks)
+
+
 def part_of(
     sound: soundfile.SoundFile, name: str, start: float, end: float | None
 ) -> np.ndarray:
@@ -236,7 +255,7 @@ def part_of(
     if first:
         sound.seek(first)
     wanted = last - first
-    channels = sound.read(wanted, dtype="float32", always_2d=True)
+    channels = _read(sound, wanted)
     if len(channels) < wanted:
         raise AudioError(
             f"{name}: truncated: {len(channels)} of {wanted} samples; copy it again"

@@ -33,3 +33,8 @@ def named(names: Sequence[str], most: int = 10) -> str:
 def counted(number: int, noun: str, nouns: str | None = None) -> str:
     """A number and what is counted: `1 utterance`, `3 utterances`; `nouns` where -s is wrong."""
     return f"{number} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says first; its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,12 +1,19 @@
 """Headers of audio files: what they promise, and whether it is there."""
 
+import contextlib
 import os
+import shutil
 import struct
+import tempfile
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from features.errors import AudioError
 
-_UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what programs write that stream WAV into a pipe
+# What programs write that stream WAV into a pipe; SoX the third.
+_UNKNOWN_SIZES = (0, 0xFFFFFFFF, 0x7FFFF000, 0x7FFFFFFF)
+_FLAC_MAGIC = b"fLaC"
+_FLAC_FRAME = 10, 65535  # bytes of a frame at least, and samples in it at most
 _SPHERE_MAGIC = b"NIST_1A"
 _OGG_MAGIC = b"OggS"
 _OGG_HEADER = 27  # bytes of a page's header before its table of segments
@@ -14,8 +21,8 @@ _OGG_LARGEST = _OGG_HEADER + 255 + 255 * 255  # a page of 255 segments of 255 by
 _OGG_END = 4  # the flag of a stream's last page
 
 
-def _riff_data_size(file: BinaryIO) -> tuple[int, int] | None:
-    """Bytes of samples that a RIFF header promises, and bytes that are there."""
+def _riff_data_size(file: BinaryIO) -> tuple[int, int, int] | None:
+    """Bytes of samples that a RIFF header promises, bytes that are there, and where they begin."""
     head = file.read(12)
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
         return None
@@ -23,7 +30,7 @@ def _riff_data_size(file: BinaryIO) -> tuple[int, int] | None:
         name, size = struct.unpack("<4sI", chunk)
         if name == b"data":
             start = file.tell()
-            return size, file.seek(0, os.SEEK_END) - start
+            return size, file.seek(0, os.SEEK_END) - start, start
         file.seek(size + size % 2, os.SEEK_CUR)
     return None
 
@@ -96,6 +103,48 @@ def _check_ogg(file: BinaryIO, name: str) -> None:
     )
 
 
+def _check_flac(file: BinaryIO, name: str) -> None:
+    """Checks the length that a FLAC file tells, behind its magic.
+
+    References:
+        RFC 9639, sections 8.1 and 8.2: metadata blocks, of which the first is streaminfo.
+    """
+    info = file.read(4 + 34)
+    samples = int.from_bytes(info[17:22]) & ((1 << 36) - 1)
+    least, most = _FLAC_FRAME
+    if not samples:
+        raise AudioError(
+            f"{name}: FLAC that does not tell its length, as encoders leave it that write into a "
+            "pipe; decode it to WAV, or encode it into a file"
+        )
+    if samples > (file.seek(0, os.SEEK_END) // least + 1) * most:
+        raise AudioError(
+            f"{name}: truncated or damaged: its header promises {samples} samples, more than "
+            "the file can hold; copy it again"
+        )
+
+
+@contextlib.contextmanager
+def sized(file: BinaryIO) -> Iterator[BinaryIO]:
+    """The file, or a copy that tells how long it is.
+
+    A WAV whose header tells of no bytes, though some follow, was streamed by a program that did
+    not know how many would come. libsndfile hears nothing then.
+    """
+    sizes = _riff_data_size(file)
+    file.seek(0)
+    if sizes is None or sizes[0] != 0 or sizes[1] == 0:
+        yield file
+        return
+    _, there, start = sizes
+    with tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(file, copy)
+        copy.seek(start - 4)
+        copy.write(struct.pack("<I", min(there, 0xFFFFFFFF)))
+        copy.seek(0)
+        yield copy
+
+
 def check_whole(file: BinaryIO, name: str) -> None:
     """Checks that a file holds what its header promises: libsndfile does not."""
     if not file.read(1):
@@ -108,8 +157,11 @@ def check_whole(file: BinaryIO, name: str) -> None:
             f"{sizes[0]}; copy it again"
         )
     file.seek(0)
-    if file.read(len(_OGG_MAGIC)) == _OGG_MAGIC:
+    magic = file.read(len(_OGG_MAGIC))
+    if magic == _OGG_MAGIC:
         _check_ogg(file, name)
+    elif magic == _FLAC_MAGIC:
+        _check_flac(file, name)
     file.seek(0)
     fields = _sphere_fields(file)
     if fields is not None:

@@ -29,6 +29,12 @@ def test_arrays_come_back(stored):
     assert reader["utt1"].dtype == np.int32
 
 
+def test_an_index_in_another_encoding_is_told(stored):
+    (stored / "a.scp").write_bytes(b"utt1 \x80.ark:5\n")
+    with pytest.raises(DataError, match="a.scp: not UTF-8; save it as UTF-8"):
+        read_scp(stored / "a.scp")
+
+
 def test_kaldiio_reads_them(stored):
     loaded = kaldiio.load_scp(str(stored / "a.scp"))
     np.testing.assert_array_equal(loaded["utt2"], MATRIX)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from features import audio
 from features.audio import audio_duration, read_audio
 from features.errors import AudioError
 
@@ -120,6 +121,13 @@ def bad_files(folder: Path) -> None:
                        RATE, 2 * RATE, 2, 16, b"data", 2**32 - 40)  # fmt: skip
     (folder / "huge.wav").write_bytes(huge + b"\x01\x00" * 50)
     os.mkfifo(folder / "pipe.wav")
+    for name, promised in (("endless", 0), ("vast", (1 << 36) - 1)):
+        soundfile.write(folder / f"{name}.flac", TONE, RATE)
+        content = bytearray((folder / f"{name}.flac").read_bytes())
+        packed = int.from_bytes(content[21:26]) >> 36 << 36 | promised
+        content[21:26] = packed.to_bytes(5)
+        (folder / f"{name}.flac").write_bytes(content)
+    soundfile.write(folder / "cancels.wav", np.stack([TONE, -TONE], 1), RATE, "FLOAT")
 
 
 # whole files as libsndfile writes them: one page of sound, several, and streams in a row
@@ -164,6 +172,31 @@ def test_an_ogg_file_cut_anywhere_is_told(subtype, tmp_path):
         read_audio(path)
 
 
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFF000, 0x7FFFFFFF])
+@pytest.mark.parametrize("piped", [False, True])
+def test_wav_that_was_streamed_is_heard_to_its_end(size, piped, tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, TONE, RATE)
+    whole, _ = read_audio(path)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"data") + 4
+    content[place : place + 4] = struct.pack("<I", size)
+    path.write_bytes(content)
+    source = f"cat {path} |" if piped else path
+    samples, rate = read_audio(source, allow_pipes=True)
+    assert rate == RATE
+    np.testing.assert_array_equal(samples, whole)
+    assert path.read_bytes() == content
+
+
+def test_what_a_header_promises_is_read_in_blocks(tmp_path, monkeypatch):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.stack([TONE, TONE / 2], 1), RATE)
+    whole, _ = read_audio(path)
+    monkeypatch.setattr(audio, "_TRUSTED", 3000)
+    np.testing.assert_array_equal(read_audio(path)[0], whole)
+
+
 BAD = {
     "pipe.wav": "a pipe, socket or device, not a file; write its sound",
     "empty.wav": "empty file",
@@ -180,6 +213,9 @@ BAD = {
     "shorten.wav": "shorten, which is not supported; unpack it",
     "short_sphere.wav": "truncated: 99 bytes of samples where the header promises 18000",
     "huge.wav": "truncated: 100 bytes",
+    "endless.flac": "FLAC that does not tell its length.*; decode it to WAV",
+    "vast.flac": "its header promises 68719476735 samples, more than the file can hold",
+    "cancels.wav": "silent, every sample is zero or its channels cancel out",
 }
 
 
