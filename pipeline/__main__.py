@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what takes time to load is loaded where an interrupt is met
@@ -184,6 +185,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+# SIGTERM as Ctrl-C: what was begun is put away, and the same command goes on.
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Ends a stage in order; asked once more it ends at once, which it survives as any death."""
+    for other in _ENDING:
+        if signal.getsignal(other) is _interrupt:
+            signal.signal(other, _end)
+    raise KeyboardInterrupt
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    from features.commands import end_commands
+
+    end_commands()
+    os.write(2, b"keraldi: interrupted again, ended at once\n")
+    os._exit(130)
+
+
 def _run(words: list[str], *, quickly: bool) -> int:
     """Runs one stage; `quickly` where the process is ours to change."""
     from features.errors import ConfigError
@@ -194,8 +215,11 @@ def _run(words: list[str], *, quickly: bool) -> int:
     # wrong comes as an exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if quickly:
-        # As Ctrl-C: what was begun is put away, and the same command goes on.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _interrupt)
+        if (
+            signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+        ):  # as `nohup` leaves it
+            signal.signal(signal.SIGINT, _interrupt)
         start_quickly()
 
     def stage() -> object:

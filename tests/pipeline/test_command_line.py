@@ -260,6 +260,35 @@ def test_a_termination_is_met_as_an_interrupt(tmp_path):
     )
 
 
+INTERRUPTED_TWICE = """
+import os, signal, sys, time
+import pipeline.__main__
+
+def slow():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+pipeline.__main__.build_app = slow
+sys.argv = ["keraldi", "transcribe"]
+sys.exit(pipeline.__main__.main())
+"""
+
+
+def test_a_second_interrupt_ends_what_the_first_puts_away(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_TWICE],
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.returncode == 130
+    assert done.stderr == "keraldi: interrupted again, ended at once\n"
+
+
 def test_an_interrupt_in_a_text_that_is_run_is_no_death_by_signal(tmp_path):
     (tmp_path / "program.py").write_text(INTERRUPTED_IN_A_TEXT)
     # Python looks at what it noted behind `-m` only.
