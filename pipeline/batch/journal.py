@@ -18,6 +18,8 @@ from pipeline.batch.phones import BLOCK, Phones, Row
 
 WORK = ".work"  # beside the outputs: the journal, the lock and what is not finished
 
+_DAMAGES = (ValueError, LookupError, TypeError, AttributeError)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -164,16 +166,18 @@ class Journal:
                         self._remember(record["id"], whole, bool(record["reason"]))
                     else:
                         self.differing = self._differing(record["settings"])
-                except (ValueError, LookupError, TypeError, AttributeError):
-                    raise DataError(
-                        f"{self._path}:{number + 1}: damaged; remove the file, and all is "
-                        "done again"
-                    ) from None
+                except _DAMAGES:
+                    raise self._damaged(f":{number + 1}") from None
                 whole = behind
         if whole == 0 or self.differing:
             return False
         os.truncate(self._path, whole)
         return True
+
+    def _damaged(self, line: str = "") -> DataError:
+        return DataError(
+            f"{self._path}{line}: damaged; remove the file, and all is done again"
+        )
 
     def _remember(self, name: str, place: int, failed: bool) -> None:
         self._places[name] = place
@@ -256,8 +260,12 @@ class Journal:
             record.update(found)
             yield from found["phones"]
 
-        phones = Phones(rows())
-        return Outcome(**{**record, "state": tuple(record["state"]), "phones": phones})
+        try:
+            phones = Phones(rows())
+            values = {"state": tuple(record["state"]), "phones": phones}
+            return Outcome(**{**record, **values, "seconds": float(record["seconds"])})
+        except _DAMAGES:
+            raise self._damaged() from None
 
     def outcomes(self, items: list[Item]) -> Iterator[tuple[Item, Outcome]]:
         """What became of items, in their order; those pending are left out."""

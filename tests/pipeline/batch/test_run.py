@@ -239,6 +239,27 @@ def test_a_damaged_journal_is_told(tmp_path):
         make_run(tmp_path / "out", items)(working([]))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: [1, 2],
+        lambda record: {**record, "phones": [3]},
+        lambda record: {**record, "phones": 3},
+        lambda record: {**record, "seconds": "long"},
+        lambda record: {**record, "state": 3},
+        lambda record: {**record, "colour": "red"},
+    ],
+)
+def test_a_journal_with_other_values_is_told(tmp_path, change):
+    items, journal = make_items(tmp_path), tmp_path / "out/.work/journal.jsonl"
+    make_run(tmp_path / "out", items)(working([]))
+    lines = journal.read_text().splitlines()
+    lines[2] = json.dumps(change(json.loads(lines[2])))
+    journal.write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match="journal.jsonl: damaged; remove the file"):
+        make_run(tmp_path / "out", items)(working([]))
+
+
 @pytest.mark.parametrize("name", ["x" * 255, "é" * 120, "%20" * 90 + "/" + "y" * 255])
 def test_names_of_any_length_get_files(tmp_path, name):
     item = Item(name, str(tmp_path))
