@@ -1,5 +1,6 @@
 """Stage export: a model and its front end in one file, in the formats of other runtimes."""
 
+import importlib.util
 import json
 import shutil
 from collections.abc import Sequence
@@ -16,7 +17,6 @@ from pipeline.nnet.artefact import (
     GRAMMAR,
     SETTINGS,
     Description,
-    read_stats,
 )
 from pipeline.parity import (
     Heard,
@@ -42,6 +42,12 @@ FILES: dict[Format, str] = {
     "int8": "model.int8.tflite",
     "onnx": "model.onnx",
 }
+_NEEDS: dict[Format, tuple[str, ...]] = {  # modules beside TensorFlow
+    "tflite": ("ai_edge_litert",),
+    "int8": ("ai_edge_litert",),
+    "onnx": ("tf2onnx", "onnxruntime"),
+}
+_BEGUN = ".stamps/export.begun"  # what follows in the folder is of an export
 _TOLERANCE = 0.02  # natural log: what float32 sums in another order may differ by
 _INT8_POINTS = 0.5  # of PER that 8-bit weights may cost
 
@@ -102,7 +108,11 @@ def _row(kind: Format, path: Path, reference: Heard, heard: Heard) -> dict[str, 
 
 
 def _formats(chosen: Sequence[Format], data: str | None) -> list[Format]:
-    """The formats to make, in order; int8 only where its PER can be measured."""
+    """The formats to make, in order; int8 only where its PER can be measured.
+
+    Raises:
+        ConfigError: none is left, or one cannot be made or compared here.
+    """
     wanted = [kind for kind in FILES if kind in chosen]
     if "int8" in wanted and data is None:
         wanted.remove("int8")
@@ -111,7 +121,22 @@ def _formats(chosen: Sequence[Format], data: str | None) -> list[Format]:
         )
     if not wanted:
         raise ConfigError(f"--formats: none left to make of {', '.join(chosen)}")
+    needs = {kind: _NEEDS[kind] for kind in wanted if kind in _NEEDS}
+    absent = {
+        module for modules in needs.values() for module in modules if not _has(module)
+    }
+    if absent:
+        kinds = (kind for kind, modules in needs.items() if absent & set(modules))
+        raise ConfigError(
+            f"--formats: {' '.join(kinds)}: not installed: {' '.join(sorted(absent))}; pip "
+            "install 'keraldi[export]', or leave them out"
+        )
     return wanted
+
+
+def _has(module: str) -> bool:
+    """Whether a module can be imported."""
+    return importlib.util.find_spec(module) is not None
 
 
 def _inputs(
@@ -176,8 +201,12 @@ def _make(
     rows = []
     for kind in wanted:
         path = folder / FILES[kind]
-        _write(kind, model, path, companions, streams=description.streams)
-        heard = hear(trial, Recogniser.load(path).runtime, search)
+        try:
+            _write(kind, model, path, companions, streams=description.streams)
+            heard = hear(trial, Recogniser.load(path).runtime, search)
+        except BaseException:  # none stays that was not compared
+            _remove(path)
+            raise
         rows.append(_row(kind, path, reference, heard))
     return rows
 
@@ -215,7 +244,12 @@ def export(
     given = [path for path in (data, lang, arpa, settings, cmvn) if path is not None]
     require(model, *given, mend="give an existing path")
     check_apart(out, {"weights": model})
-    check_folder(out, "parity.json", "an export")
+    check_folder(
+        out,
+        begun=(_BEGUN, ".stamps/export.json"),
+        makes=(*FILES.values(), "parity.json"),
+        what="an export",
+    )
     if settings is not None:
         check_grammar(read_settings(settings), settings, given=arpa is not None)
     wanted, folder = _formats(formats, data), Path(out)
@@ -226,7 +260,7 @@ def export(
         return
     from pipeline.nnet.runtime import ModelDir  # brings TensorFlow
 
-    trained = ModelDir(model, stats=None if cmvn is None else read_stats(cmvn))
+    trained = ModelDir(model, cmvn=cmvn)
     description = trained.description
     rate_hz = description.recipe.features.rate_hz
     search = Search.of(
@@ -236,6 +270,7 @@ def export(
     if data and lang:
         trial = data_trial(data, read_lang(lang), rate_hz, allow_pipes=allow_pipes)
     stamp.clear()
+    write_text(folder / _BEGUN, "")
     reference = hear(trial, trained, search)
     companions = _companions(description.to_json(), arpa, settings)
     rows = _make(wanted, trained, folder, companions, trial, search, reference)

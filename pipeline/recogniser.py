@@ -28,7 +28,6 @@ from pipeline.nnet.artefact import (
     TfliteModel,
     parse_description,
     read_companions,
-    read_stats,
 )
 
 EXPORTED = ("model.tflite", "model.onnx", "model.keras", "saved_model")
@@ -96,9 +95,7 @@ class Search:
         return cls(Decoder(layer, grammar), chosen)
 
 
-def _open(
-    path: Path, stats: list[list[float]] | None
-) -> tuple[Runtime, dict[str, str]]:
+def _open(path: Path, cmvn: Path | None) -> tuple[Runtime, dict[str, str]]:
     """A model and its companion files, by the kind of file or folder it is in."""
     if path.name == "final.keras":  # what lies beside it is wanted as well
         path = path.parent
@@ -106,7 +103,7 @@ def _open(
         with _loading_tensorflow():
             from pipeline.nnet.runtime import ModelDir
 
-        return ModelDir(path, stats=stats), {}
+        return ModelDir(path, cmvn=cmvn), {}
     if path.is_dir() and not (path / "saved_model.pb").exists():
         inside = [path / name for name in EXPORTED if (path / name).exists()]
         if not inside:
@@ -117,7 +114,7 @@ def _open(
         path = inside[0]
     if not path.exists():
         raise DataError(f"{path}: no such file or folder; give a model dir")
-    if stats is not None:
+    if cmvn is not None:
         raise ConfigError(
             f"{path}: its CMVN was fixed when it was exported; leave out the statistics, or "
             "export again with --cmvn"
@@ -175,8 +172,7 @@ class Recogniser:
             DataError: the model or another file is missing or damaged.
             ConfigError: the choices exclude each other.
         """
-        stats = None if cmvn is None else read_stats(Path(cmvn))
-        runtime, companions = _open(Path(model), stats)
+        runtime, companions = _open(Path(model), None if cmvn is None else Path(cmvn))
         search = Search.of(
             runtime.description,
             None if arpa is None else Path(arpa),

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from cyclopts import Parameter
 
-from features.errors import ConfigError, DataError, counted, named
+from features.errors import ConfigError, DataError, counted, first_line, named
 from features.files import write_text
 from pipeline.batch.crew import Crewing
 from pipeline.datadir.datadir import restrict
@@ -89,7 +89,7 @@ class _Posteriors:
             for utt, matrix in values.items():
                 layer.check(utt, matrix)
         except DataError as error:
-            return {}, None, [f"no posteriorgrams: {str(error).splitlines()[0]}"]
+            return {}, None, [f"no posteriorgrams: {first_line(error)}"]
         return values, layer, []
 
     def _get(

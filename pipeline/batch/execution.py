@@ -23,6 +23,7 @@ from pipeline.batch.shares import cut_shares
 from pipeline.config import check, save
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.nnet.artefact import GRAMMAR
+from pipeline.nnet.recipe import Recipe, check_stats
 from pipeline.stage import fingerprint, note
 
 _BYTES_A_SECOND = 32_000  # of 16 kHz and 16 bits: to compare segments with files
@@ -39,7 +40,7 @@ def result_settings(plan: Plan) -> dict[str, Any]:
         files |= {path.name: path for path in paths if path.exists()}
     return {
         **{name: fingerprint(path) for name, path in files.items()},
-        "settings": plan.settings,
+        "settings": check(plan.settings, DecodeSettings, source="settings").weights,
         "posteriors": plan.posteriors is not None,
         "cmvn": plan.cmvn,
     }
@@ -54,6 +55,7 @@ def used_settings(plan: Plan, source: str) -> DecodeSettings:
     return replace(
         settings,
         search=settings.search_of(ctc=ctc),
+        posteriors=plan.model,
         grammar=None if settings.greedy else arpa,
         decoded=source,
     )
@@ -136,6 +138,20 @@ def find_items(stage: str, paths: Sequence[str], *, out: str) -> tuple[Item, ...
     return found.items
 
 
+def _check_speakers(
+    stage: str, items: Iterable[Item], model: str, recipe: Recipe
+) -> None:
+    """Checks the statistics of speakers, and says of whom there are none."""
+    known = [item for item in items if item.speaker is not None]
+    for cmvn in sorted({item.cmvn for item in known if item.cmvn is not None}):
+        check_stats(cmvn, recipe, model=model)
+    if alone := sum(item.cmvn is None for item in known):
+        note(
+            f"{stage}: no cmvn.scp with the speakers of {counted(alone, 'recording')}: each is "
+            "normalised by itself; keraldi extract makes it"
+        )
+
+
 def run_plan(
     order: Order, items: Sequence[Item], plan: Plan, crewing: Crewing, *, source: str
 ) -> Totals:
@@ -150,13 +166,16 @@ def run_plan(
     """
     with placed(order.folder), FolderLock(order.folder):
         used = used_settings(plan, source)
-        by_speaker = plan.by_speaker(model_recipe(plan.model).frontend)
+        recipe = model_recipe(plan.model)
+        by_speaker = plan.by_speaker(recipe.frontend)
         chosen = relevant(
             items,
             text=plan.words is not None,
             speaker=by_speaker,
             pipes=plan.allow_pipes,
         )
+        if by_speaker:
+            _check_speakers(order.stage, items, plan.model, recipe)
         run = Run(order, chosen, result_settings(plan))
         totals = run(work_of(plan, crewing, order.folder))
         save(order.folder / "settings.yaml", used)

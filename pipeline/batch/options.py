@@ -1,6 +1,7 @@
 """What transcribe and score-corpus are asked alike, checked, as a plan for any process."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from features.files import check_apart
 from pipeline.batch.crew import Crewing
 from pipeline.batch.exported import is_exported
 from pipeline.batch.journal import WORK
+from pipeline.batch.outputs import RESULTS
 from pipeline.batch.recognition import Plan
 from pipeline.datadir.lang import read_lang
 from pipeline.decoding.settings import chosen_settings
@@ -67,16 +69,8 @@ class RecognitionOptions:
         return Crewing(self.nj, self.scheduler)
 
 
-# What results would be mixed with, or would replace, in a folder of another stage.
-_OF_OTHERS = (
-    "final.keras",
-    "phones.txt",
-    "wav.scp",
-    "utt2spk",
-    "hyp",
-    "ctm",
-    "settings.yaml",
-)
+# What results would be mixed with, in a folder of another stage.
+_OF_OTHERS = ("final.keras", "phones.txt", "wav.scp", "utt2spk")
 
 
 def processors(crewing: Crewing) -> int:
@@ -133,18 +127,22 @@ def given_stats(model: str, cmvn: str | None) -> list[list[float]] | None:
             f"--cmvn: {model} was exported with CMVN {kind}, which nothing changes later; leave "
             "it out, or export again with --cmvn"
         )
-    if model_recipe(model).frontend.cmvn == "none":
+    recipe = model_recipe(model)
+    if recipe.frontend.cmvn == "none":
         raise ConfigError(f"--cmvn: {model} was trained without CMVN; leave it out")
-    return read_stats(cmvn)
+    return read_stats(cmvn, recipe, model=model)
 
 
-def check_folder(out: str, begun: str, what: str) -> None:
+def check_folder(
+    out: str, *, begun: Iterable[str], makes: Iterable[str], what: str
+) -> None:
     """Checks that a folder holds nothing that other stages, or people, put there.
 
     Args:
         out: the folder.
-        begun: what lies in it once the stage began there.
-        what: the stage makes.
+        begun: of what lies in it once the stage began there, any is enough.
+        makes: names of files and folders that the stage makes, and would replace.
+        what: it is called.
 
     Raises:
         ConfigError: it does, or has no name.
@@ -152,8 +150,9 @@ def check_folder(out: str, begun: str, what: str) -> None:
     if not out.strip():
         raise ConfigError("--out: expected a folder, got an empty name")
     folder = Path(out)
-    held = [name for name in _OF_OTHERS if (folder / name).exists()]
-    if held and not (folder / begun).exists():
+    names = dict.fromkeys((*_OF_OTHERS, *makes))
+    held = [name for name in names if os.path.lexists(folder / name)]
+    if held and not any((folder / name).exists() for name in begun):
         raise ConfigError(
             f"{out}: holds {', '.join(held)}, not of {what} that began here; give another "
             "folder, or remove them"
@@ -175,7 +174,7 @@ def make_plan(
     model = options.model
     check_model(model)
     check_apart(out, {"weights": model} | ({"words": words} if words else {}))
-    check_folder(out, WORK, "a transcription")
+    check_folder(out, begun=(WORK,), makes=RESULTS, what="a transcription")
     if options.arpa is not None:
         require(options.arpa, mend="run keraldi lm")
     if words is not None:

@@ -96,6 +96,14 @@ _SUFFIXES = {
     "words": "words.ctm",
     "textgrid": "TextGrid",
 }
+# All that a run may make in its folder.
+RESULTS = (
+    *STREAMS.values(),
+    *_SUFFIXES,
+    *("failed.jsonl", "manifest.jsonl", "summary.json", "settings.yaml"),
+    *("posteriors.ark", "posteriors.scp"),
+    *("scoring", "scored", "unscored"),
+)
 
 
 def _fitting(part: str) -> str:

@@ -278,5 +278,8 @@ def recognise(plan: Plan, items: Sequence[Item]) -> list[Outcome]:
 
 def lost(item: Item) -> Outcome:
     """What becomes of an item that killed two workers."""
-    message = f"{item.source}: two workers died of it; look at it, or leave it out"
+    reason = "two workers died of it"
+    message = (
+        f"{item.source}: {reason}; look at it, or try it again with --retry-failed"
+    )
     return Outcome.failure(item, message)

@@ -1,7 +1,7 @@
 """How posteriors become phones: the settings that a decode dir keeps beside its hypotheses."""
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +12,9 @@ from pipeline.config import check, parse_yaml, parse_yaml_text
 
 Search = Literal["viterbi", "prefix beam", "greedy", "votes"]
 
+_SAID = frozenset(
+    "search grammar tuned_on decoded posteriors".split()
+)  # change nothing
 BEAM = 15.0  # nats: 99 of 100 utterances of real speech as by an exact trigram search
 
 
@@ -52,6 +55,11 @@ class DecodeSettings:
     tuned_on: str | None = None
     decoded: str | None = None
     posteriors: str | None = None
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        """Those that change what is found, without where they come from and were used."""
+        return {name: v for name, v in asdict(self).items() if name not in _SAID}
 
     @property
     def width(self) -> float:

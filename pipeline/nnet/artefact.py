@@ -14,12 +14,12 @@ from typing import Protocol
 import numpy as np
 
 from features.archive import ArchiveReader
-from features.errors import ConfigError, DataError, counted
+from features.errors import ConfigError, DataError, counted, first_line
 from features.noise import without_noise
 from features.normalize import CmvnStats
 from pipeline.config import check
 from pipeline.nnet.chunks import ChunkStream
-from pipeline.nnet.recipe import Recipe
+from pipeline.nnet.recipe import Recipe, check_stats
 
 DESCRIPTION, GRAMMAR, SETTINGS = "keraldi.json", "lm.arpa", "settings.yaml"
 CHECKSUM = (
@@ -196,7 +196,7 @@ class TfliteModel:
             )
 
     def _damaged(self, error: Exception) -> DataError:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         return DataError(f"{self.source}: damaged ({reason}); export it again")
 
     def log_posteriors(self, samples: np.ndarray) -> np.ndarray:
@@ -265,11 +265,11 @@ class OnnxModel:
         options.intra_op_num_threads = 1
         try:
             self._session = onnxruntime.InferenceSession(str(path), options)
+            properties = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # its own classes, which share no base
             raise DataError(
-                f"{path}: damaged ({str(error).splitlines()[0]}); export it again"
+                f"{path}: damaged ({first_line(error)}); export it again"
             ) from None
-        properties = self._session.get_modelmeta().custom_metadata_map
         if DESCRIPTION not in properties:
             raise DataError(
                 f"{path}: not a model that keraldi export made; give one that it made"
@@ -293,8 +293,20 @@ class OnnxModel:
         )
 
 
-def read_stats(path: str | Path) -> list[list[float]]:
-    """CMVN statistics of all speakers of a `cmvn.scp`, added up."""
+def read_stats(
+    path: str | Path, recipe: Recipe, *, model: str | Path
+) -> list[list[float]]:
+    """CMVN statistics of all speakers of a `cmvn.scp`, added up.
+
+    Args:
+        path: the `cmvn.scp`.
+        recipe: of the model that uses them.
+        model: its name, for messages.
+
+    Raises:
+        DataError: there are none, or of other features.
+    """
+    check_stats(path, recipe, model=str(model))
     reader = ArchiveReader(path)
     if not len(reader):
         raise DataError(f"{path}: no statistics; run keraldi extract")

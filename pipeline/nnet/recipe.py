@@ -4,6 +4,7 @@ import json
 import math
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +14,7 @@ from pydantic import Field
 from features.errors import ConfigError, DataError, counted
 from features.frontend import FrontendOptions
 from features.spectral import FeatureOptions
-from pipeline.config import check, mappings
+from pipeline.config import check, load, mappings
 
 ROWS = 32  # utterances that a network is run over together
 MOST_DELAY = 10_000  # network frames: inputs are prolonged by as many
@@ -87,6 +88,45 @@ class Recipe:
         return check(values, cls, source=source)
 
 
+def feature_faults(
+    settings: str | Path, wanted: FeatureOptions, *, model: str
+) -> list[str]:
+    """How the features that a `features.yaml` tells of differ from those a model hears.
+
+    Args:
+        settings: the file, as `keraldi extract` leaves it in a data dir.
+        wanted: of the model.
+        model: its name, for messages.
+    """
+    found, expected = asdict(load(settings, FeatureOptions)), asdict(wanted)
+    return [
+        f"{settings}: {name} is {found[name]!r} but {model} was trained with "
+        f"{value!r}; extract again with the training's settings"
+        for name, value in expected.items()
+        if found[name] != value
+    ]
+
+
+def check_stats(cmvn: str | Path, recipe: Recipe, *, model: str) -> None:
+    """Checks that CMVN statistics are of features such as a model hears.
+
+    What Kaldi or others made has no `features.yaml` beside it, and cannot be asked.
+
+    Args:
+        cmvn: a `cmvn.scp`.
+        recipe: of the model.
+        model: its name, for messages.
+
+    Raises:
+        DataError: they are of others.
+    """
+    settings = Path(cmvn).parent / "features.yaml"
+    if settings.exists():
+        faults = feature_faults(settings, recipe.features, model=model)
+        if faults:
+            raise DataError.of(faults)
+
+
 _LARGEST = 1 << 26  # bytes that anything in an archive may unpack to,
 _PACKED = (
     50  # or so many times what it takes there: floats do not get smaller than that
@@ -110,15 +150,29 @@ def _size(value: Any) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
+def _units(layer: Mapping[str, Any]) -> int:
+    return _size(layer.get("cells", layer.get("units")))
+
+
+def _width(layer: Mapping[str, Any]) -> int:
+    """Outputs that a layer has at least."""
+    units = _units(layer)
+    if layer.get("type", "dense") == "dense":
+        return units
+    return _size(layer.get("projection")) or -(-units // 2)
+
+
 def _fewest_weights(config: Any) -> int:
-    """Weights that the layers which a configuration names have at least."""
+    """Weights that the layers which a configuration names have at least, and their ends."""
     total = 0
-    for _, layer in mappings(config):
-        units = _size(layer.get("cells", layer.get("units")))
-        if layer.get("type", "dense") == "dense":
-            total += units
-        else:
-            total += units * (_size(layer.get("projection")) or -(-units // 2))
+    for _, part in mappings(config):
+        recurrent = part.get("type", "dense") != "dense"
+        total += _units(part) * (_width(part) if recurrent else 1)
+        stack = part.get("layers")
+        if isinstance(stack, list) and stack and isinstance(stack[0], dict):
+            total += _size(part.get("input_dim")) * _units(stack[0])
+        if isinstance(stack, list) and stack and isinstance(stack[-1], dict):
+            total += _size(part.get("num_outputs")) * _width(stack[-1])
     return total
 
 

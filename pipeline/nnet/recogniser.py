@@ -4,7 +4,6 @@ import functools
 import itertools
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from features.errors import DataError
+from features.errors import DataError, first_line
 from features.frontend import FrontendOptions
 from features.normalize import CmvnStats
 from features.spectral import FeatureOptions
-from pipeline.config import load
 from pipeline.datadir.datadir import DataDir
 from pipeline.datadir.phones import PhoneTable
 from pipeline.nnet.examples import FeatureSource
 from pipeline.nnet.network import AcousticModel
-from pipeline.nnet.recipe import DAMAGES, ROWS, Recipe, check_archive
+from pipeline.nnet.recipe import (
+    DAMAGES,
+    ROWS,
+    Recipe,
+    check_archive,
+    feature_faults,
+)
 
 # A product's last columns may go through other machine code than the rest and differ in the
 # last bit. With sixteen utterances, or a multiple, to a loop and frames in sixteens none is ever
@@ -95,13 +99,7 @@ class Recogniser:
         settings = Path(path) / "features.yaml"
         if not settings.exists():
             raise DataError(f"{settings}: no such file; run keraldi extract {path}")
-        found, wanted = asdict(load(settings, FeatureOptions)), asdict(self.features)
-        faults = [
-            f"{settings}: {name} is {found[name]!r} but {self._source} was trained with "
-            f"{wanted[name]!r}; extract again with the training's settings"
-            for name in wanted
-            if found[name] != wanted[name]
-        ]
+        faults = feature_faults(settings, self.features, model=self._source)
         if phones is not None and phones.symbols != self.phones.symbols:
             faults.append(self._phone_fault(phones))
         if faults:
@@ -192,11 +190,7 @@ def load_recogniser(model_dir: str | Path) -> Recogniser:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (*DAMAGES, OSError) as error:
         # Keras says "File not found" of a file that is no archive.
-        reason = (
-            str(error).splitlines()[0]
-            if zipfile.is_zipfile(path)
-            else "no Keras archive"
-        )
+        reason = first_line(error) if zipfile.is_zipfile(path) else "no Keras archive"
         raise DataError(
             f"{path}: cannot be loaded ({reason}); train it again"
         ) from None

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from features.errors import ConfigError, DataError
+from features.errors import ConfigError, DataError, first_line
 from features.frontend import transform
 from features.spectral import compute_features
-from pipeline.nnet.artefact import Description
+from pipeline.nnet.artefact import Description, read_stats
 from pipeline.nnet.chunks import ChunkStream
 from pipeline.nnet.network import AcousticModel, is_unidirectional
 from pipeline.nnet.recipe import DAMAGES, Recipe, check_archive
@@ -46,15 +46,17 @@ class ModelDir:
 
     Args:
         path: model dir with `final.keras`.
-        stats: CMVN statistics [2, F + 1] in place of those of speaker or utterance, or None.
+        cmvn: `cmvn.scp` whose statistics are taken in place of those of speaker or utterance,
+            or None.
 
     Raises:
-        DataError: the model is missing or damaged.
+        DataError: the model is missing or damaged, or the statistics are of other features.
     """
 
-    def __init__(self, path: str | Path, *, stats: Stats = None) -> None:
+    def __init__(self, path: str | Path, *, cmvn: str | Path | None = None) -> None:
         self.recogniser = load_recogniser(path)
         self.network, recipe = self.recogniser.model, self.recogniser.recipe
+        stats = None if cmvn is None else read_stats(cmvn, recipe, model=path)
         self.description = describe(self.network, recipe, stats)
         self.source = str(Path(path) / "final.keras")
 
@@ -96,9 +98,9 @@ class ExportedKeras:
                     path, compile=False, safe_mode=True
                 )
                 self._run = tf.function(self._model, reduce_retracing=True)
-        except (*DAMAGES, OSError) as error:
+        except (*DAMAGES, OSError, tf.errors.OpError) as error:
             raise DataError(
-                f"{path}: damaged ({str(error).splitlines()[0]}); export it again"
+                f"{path}: damaged ({first_line(error)}); export it again"
             ) from None
         if not path.is_dir() and not isinstance(self._model, WaveformModel):
             raise DataError(

@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from features.errors import DataError, counted
+from features.errors import DataError, counted, first_line
 from pipeline.reporting.album import Album, sources
 from pipeline.reporting.breakdown import by_class, by_length
 from pipeline.reporting.marks import place
@@ -139,7 +139,7 @@ def _against(main: ScoredSet, other: ScoredSet) -> dict[str, Any]:
     try:
         tests = paired_tests(main.system, other.system)
     except DataError as error:
-        return {"why_not": str(error).splitlines()[0]}
+        return {"why_not": first_line(error)}
     bootstraps = {key: dataclasses.asdict(t) for key, t in tests.bootstraps.items()}
     return {"mapsswe": dataclasses.asdict(tests.mapsswe), **bootstraps}
 

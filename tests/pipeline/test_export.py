@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from features.errors import DataError
 from pipeline import export as stage
 from pipeline.__main__ import main
 from pipeline.config import save
@@ -74,6 +75,10 @@ def test_artefacts_come_with_their_proof(random_model, corpus, tmp_path, capsys)
     ]
     assert exported(random_model, tmp_path / "out", *words) == 0
     assert "is up to date" in capsys.readouterr().err
+    variables = tmp_path / "out" / "saved_model" / "variables" / "variables.index"
+    variables.write_bytes(variables.read_bytes()[:-20])
+    with pytest.raises(DataError, match="saved_model: damaged .*; export it again"):
+        Recogniser.load(tmp_path / "out" / "saved_model")
 
 
 def test_what_is_not_equal_is_not_kept(random_model, tmp_path, capsys, monkeypatch):
@@ -102,6 +107,41 @@ def test_mistakes_are_told_before_work_begins(
     assert exported(random_model, tmp_path / "out", *words) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_not_installed_is_told_before_work_begins(
+    random_model, tmp_path, capsys, monkeypatch
+):
+    absent = {"onnxruntime", "ai_edge_litert"}
+    monkeypatch.setattr(stage, "_has", lambda module: module not in absent)
+    assert exported(random_model, tmp_path / "out") == 2
+    told = "tflite onnx: not installed: ai_edge_litert onnxruntime; pip install 'keraldi[export]'"
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["saved_model", "model.tflite", "parity.json"])
+def test_what_others_put_into_a_folder_stays(random_model, tmp_path, capsys, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "notes.txt").write_text("precious")
+    assert exported(random_model, tmp_path, "--formats", "keras") == 2
+    told = f"holds {name}, not of an export that began here; give another folder"
+    assert told in capsys.readouterr().err
+    assert (tmp_path / name / "notes.txt").read_text() == "precious"
+
+
+def test_none_stays_that_was_not_compared(random_model, tmp_path, monkeypatch):
+    compared = iter([stage.hear])
+
+    def hear(*words):
+        return next(compared)(*words)
+
+    monkeypatch.setattr(stage, "hear", hear)  # the reference's, and no other
+    with pytest.raises(StopIteration):
+        exported(random_model, tmp_path / "out", "--formats", "keras")
+    assert not (tmp_path / "out" / "model.keras").exists()
+    monkeypatch.undo()
+    assert exported(random_model, tmp_path / "out", "--formats", "keras") == 0
 
 
 def test_an_export_is_kept_apart_from_the_model(random_model, capsys):

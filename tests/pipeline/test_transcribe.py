@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from features.archive import ArchiveReader
+from features.archive import ArchiveReader, ArchiveWriter
+from features.errors import DataError
 from features.spectral import FeatureOptions
 from pipeline.__main__ import main
 from pipeline.batch import exported, meter, windows
 from pipeline.batch.exported import WaveformListener
 from pipeline.batch.items import Item
-from pipeline.config import save
+from pipeline.config import parse_yaml, save
 from pipeline.datadir.lang import Lang, write_lang
 from pipeline.datadir.lexicon import Lexicon
 from pipeline.datadir.phones import Fold, PhoneTable
@@ -255,7 +256,11 @@ def test_results_do_not_go_where_the_model_is(corpus, random_model, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", ["hyp", "settings.yaml", "final.keras", "wav.scp", "phones.txt"]
+    "name",
+    [
+        *("hyp", "settings.yaml", "final.keras", "wav.scp", "phones.txt"),
+        *("textgrid", "posteriors.ark", "phones.jsonl", "manifest.jsonl", "scoring"),
+    ],
 )
 def test_what_others_put_into_a_folder_stays(
     name, corpus, random_model, tmp_path, capsys
@@ -265,6 +270,70 @@ def test_what_others_put_into_a_folder_stays(
     told = f"{tmp_path}: holds {name}, not of a transcription that began here"
     assert told in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_settings_say_what_they_were_used_with(corpus, random_model, tmp_path, capsys):
+    given, out = tmp_path / "given.yaml", tmp_path / "out"
+    words = ("--model", random_model, "--out", out, "--settings", given)
+    save(given, DecodeSettings(insertion_penalty=0.5, posteriors="exp/x", decoded="a"))
+    assert run(corpus / "00.flac", *words) == 0
+    assert parse_yaml(out / "settings.yaml")["posteriors"] == str(random_model)
+    capsys.readouterr()
+    # where settings come from changes nothing; what they are does
+    save(given, DecodeSettings(insertion_penalty=0.5, posteriors="exp/y", decoded="b"))
+    assert run(corpus / "00.flac", *words) == 0
+    assert "nothing new" in capsys.readouterr().err
+    save(given, DecodeSettings(insertion_penalty=0.7, posteriors="exp/y", decoded="b"))
+    assert run(corpus / "00.flac", *words) == 0
+    assert "results of other settings (settings)" in capsys.readouterr().err
+
+
+@pytest.fixture
+def spoken(corpus, tmp_path):
+    """A data dir of two files of a speaker, with statistics of other features than the model's."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    names = ("00", "01")
+    (folder / "wav.scp").write_text("".join(f"{n} {corpus}/{n}.flac\n" for n in names))
+    (folder / "utt2spk").write_text("".join(f"{n} s\n" for n in names))
+    stats = np.zeros((2, 13))
+    stats[0, :-1], stats[1, :-1], stats[0, -1] = -500.0, 3000.0, 100.0
+    with ArchiveWriter(folder / "cmvn.ark", folder / "cmvn.scp") as writer:
+        writer.write("s", stats)
+    save(folder / "features.yaml", FeatureOptions(num_mels=12, preset="kaldi"))
+    return folder
+
+
+def test_statistics_of_other_features_are_refused(
+    spoken, corpus, random_model, tmp_path, capsys
+):
+    words = ("--model", random_model, "--out", tmp_path / "out")
+    given = ("--cmvn", spoken / "cmvn.scp")
+    message = (
+        f"{spoken}/features.yaml: preset is 'kaldi' but {random_model} was trained"
+    )
+    for more in ((spoken,), (corpus / "00.flac", *given)):
+        assert run(*more, *words) == 2
+        assert message in capsys.readouterr().err
+    with pytest.raises(DataError, match="features.yaml: preset is 'kaldi'"):
+        Recogniser.load(random_model, cmvn=spoken / "cmvn.scp")
+    save(spoken / "features.yaml", FeatureOptions(num_mels=12))
+    assert run(spoken, *words) == 0
+    # Kaldi's own data dirs say nothing of their features
+    (spoken / "features.yaml").unlink()
+    assert run(spoken, *words, *given) == 0
+
+
+def test_speakers_without_statistics_are_told_of(
+    spoken, random_model, tmp_path, capsys
+):
+    words = ("--model", random_model, "--out", tmp_path / "out")
+    (spoken / "cmvn.scp").unlink()
+    assert run(spoken, *words) == 0
+    said = (
+        "transcribe: no cmvn.scp with the speakers of 2 recordings: each is normalised"
+    )
+    assert said in capsys.readouterr().err
 
 
 def test_a_long_recording_shows_how_far_it_is(

@@ -106,9 +106,21 @@ def test_a_recipe_that_contradicts_itself_is_refused(changes, message):
     ],
 )
 def test_layers_larger_than_the_file_are_refused(tmp_path, layer):
-    config = {"class_name": "AcousticModel", "config": {"layers": [layer]}}
-    with zipfile.ZipFile(tmp_path / "final.keras", "w") as archive:
-        archive.writestr("config.json", json.dumps(config))
+    check_too_large({"layers": [layer]}, tmp_path)
+
+
+def check_too_large(config: dict, folder) -> None:
+    values = {"class_name": "AcousticModel", "config": config}
+    with zipfile.ZipFile(folder / "final.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps(values))
         archive.writestr("model.weights.h5", bytes(100_000))
     with pytest.raises(DataError, match="its layers have [0-9]+ weights or more, of"):
-        stored_network(tmp_path / "final.keras")
+        stored_network(folder / "final.keras")
+
+
+@pytest.mark.parametrize("end", ["input_dim", "num_outputs"])
+@pytest.mark.parametrize("kind", ["dense", "gru", "lstmp"])
+def test_ends_larger_than_the_file_are_refused(tmp_path, end, kind):
+    layer = {"type": kind, "cells": 16}
+    sizes = {"input_dim": 40, "num_outputs": 40, end: 100_000_000}
+    check_too_large({"layers": [layer, layer], **sizes}, tmp_path)
