@@ -139,6 +139,16 @@ def check_streaming(model: str, rate: int | None, others: Mapping[str, object]) 
     return rate
 
 
+def say(lines: str) -> None:
+    """Prints lines at once; what the system refuses is said of standard output."""
+    try:
+        sys.stdout.write(lines)
+        sys.stdout.flush()
+    except OSError as error:
+        error.filename = "standard output"
+        raise
+
+
 def listen(
     model: str, rate_hz: int, arpa: str | None, settings: str | None, cmvn: str | None
 ) -> int:
@@ -156,12 +166,7 @@ def listen(
         f"{stream.latency} after it began, its phone when all paths of the search agree on it "
         "and the next"
     )
-
-    def write(lines: str) -> None:
-        sys.stdout.write(lines)
-        sys.stdout.flush()
-
-    count = follow(stream, sys.stdin.fileno(), write)
+    count = follow(stream, sys.stdin.fileno(), say)
     if stream.pending:
         note("transcribe: the last byte is half of a sample, and was left out")
     note(f"transcribe: {counted(count, 'phone')} in {stream.seconds:.2f} s of sound")

@@ -22,7 +22,7 @@ from pipeline.decoding.outputs import OutputLayer
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.decoding.tokens import greedy_ctc
 from pipeline.export import export
-from pipeline.listening import follow
+from pipeline.listening import follow, say
 from pipeline.nnet.stream import NetworkStream
 from pipeline.recogniser import Recogniser, Search
 from pipeline.streaming import PhoneStream, known_stats
@@ -244,3 +244,12 @@ def test_ctc_streams_greedily_only(model):
     search = make_search(decoder, DecodeSettings(greedy=True))
     parts = [search.hear(part) for part in np.array_split(scores, 31)]
     assert sum([*parts, search.finish()], []) == greedy_ctc(scores)
+
+
+def test_a_full_disk_is_that_of_the_output(monkeypatch):
+    with open("/dev/full", "w", encoding="utf-8", buffering=1) as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(OSError) as caught:
+            say("AH 0.00 0.10\n")
+        assert caught.value.filename == "standard output"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
