@@ -19,7 +19,9 @@ from features.headers import check_whole, sized
 _LOUDEST_FLOAT = 4.0  # a lossy codec may pass 1; unscaled 16-bit samples pass this
 # Seconds that a segment may end past its recording, as of Kaldi's extract-segments.
 OVERSHOOT = 0.5
-_TRUSTED = 1 << 25  # samples of all channels that a header is believed without a look
+_TRUSTED = (
+    1 << 28
+)  # samples that a header is believed: what is not filled takes no memory
 LOWEST_HZ = 1000  # no speech is sampled as slowly
 
 

@@ -112,6 +112,8 @@ def _check_flac(file: BinaryIO, name: str) -> None:
     info = file.read(4 + 34)
     samples = int.from_bytes(info[17:22]) & ((1 << 36) - 1)
     least, most = _FLAC_FRAME
+    if len(info) < 4 + 34:
+        return  # libsndfile tells of it
     if not samples:
         raise AudioError(
             f"{name}: FLAC that does not tell its length, as encoders leave it that write into a "

@@ -216,9 +216,8 @@ def _run(words: list[str], *, quickly: bool) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if quickly:
         signal.signal(signal.SIGTERM, _interrupt)
-        if (
-            signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
-        ):  # as `nohup` leaves it
+        # A shell has what it puts into the background ignore Ctrl-C; that stays so.
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, _interrupt)
         start_quickly()
 
