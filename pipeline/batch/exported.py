@@ -54,6 +54,10 @@ class ExportedNetwork:
         model: TfliteModel = self._local.model
         return model
 
+    def prepare(self) -> None:
+        """Makes this thread's interpreter; others make their own when they need one."""
+        self._model()
+
     def batch(self, rows: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The log-posteriors [T, S] float32 of samples [N] float32 each."""
         return [self._model().log_posteriors(row) for row in rows]

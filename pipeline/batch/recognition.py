@@ -247,6 +247,7 @@ class Recognition:
                 work=functools.partial(self._recognise, assembly),
                 fail=lambda fault: _given_up(assembly, fault),
                 threads=self._plan.threads,
+                prepare=self._recogniser.prepare,
             )
 
 

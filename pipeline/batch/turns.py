@@ -4,6 +4,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from features.commands import end_commands
@@ -16,6 +17,7 @@ _STOCK = (
     2  # batches for every thread that shall be ready, so that one can read meanwhile
 )
 
+_ROOMS = 2  # times what is read ahead otherwise, while work is prepared
 _PATIENCE_S = 0.2  # between two looks whether a thread has ended
 
 
@@ -31,7 +33,8 @@ class Turns(Generic[R]):
     does one thing at a time, so that no processor has two threads to run. While some batches are
     ready all but one work on them, and that one reads when they become few: two that read hinder
     each other more (Python runs one at a time) than one that reads and one that works. No more is
-    read than memory has room for.
+    read than memory has room for. What work needs before it begins is prepared once there is
+    something to work on, by one thread while another reads.
 
     Args:
         items: what to read; taken as they are needed.
@@ -39,6 +42,7 @@ class Turns(Generic[R]):
         work: makes results of a batch.
         fail: makes results of what cannot be read.
         threads: how many; one is the caller's own.
+        prepare: to be done once, before any work.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Turns(Generic[R]):
         work: Callable[[Sequence[Reading]], list[R]],
         fail: Callable[[Fault], list[R]],
         threads: int,
+        prepare: Callable[[], None] | None = None,
     ) -> None:
         self._items = iter(items)
         self._read, self._work, self._fail = read, work, fail
@@ -59,20 +64,27 @@ class Turns(Generic[R]):
         self._bytes = 0  # that those take
         self._pool = Pool()
         self._reading = 0  # threads that read just now
+        self._prepare = prepare  # None once a thread does it
+        self._preparing = False
+        self._heard = False  # whether there is anything to work on
         self._closed = False
 
-    def _next(self) -> list[Reading] | Iterator[Reading | Fault] | None:
-        """What a thread does next, a batch or a window of an item; None when all is done."""
+    def _next(self) -> Callable[[], list[R]] | None:
+        """What a thread does next, work or a window of an item; None when all is done."""
         with self._changed:
             while not self._closed:
+                if self._heard and self._prepare is not None:
+                    prepare, self._prepare = self._prepare, None
+                    self._preparing = True
+                    return partial(self._prepared, prepare)
                 if not self._enough() and (item := self._item()) is not None:
                     self._reading += 1
-                    return item
-                if self._ready:
+                    return partial(self._advance, item)
+                if self._ready and not self._preparing:
                     batch = self._ready.popleft()
                     self._bytes -= _size(batch)
-                    return batch
-                if self._reading:
+                    return partial(self._work, batch)
+                if self._reading or self._preparing:
                     self._changed.wait()
                     continue
                 self._stock(self._pool.rest())
@@ -85,8 +97,9 @@ class Turns(Generic[R]):
         """Whether a thread that looks for work shall rather work than read."""
         if not self._ready:
             return False
-        stocked = len(self._ready) >= _STOCK * self._threads
-        heavy = self._bytes >= POOLED_BYTES
+        stocked = len(self._ready) >= _STOCK * self._threads and not self._preparing
+        room = _ROOMS if self._preparing else 1  # who cannot work yet may read more
+        heavy = self._bytes >= room * POOLED_BYTES
         return stocked or self._reading > 0 or self._threads == 1 or heavy
 
     def _stock(self, batches: Iterable[list[Reading]]) -> None:
@@ -113,14 +126,25 @@ class Turns(Generic[R]):
                 if found is not None:
                     self._begun.append(item)
                 if isinstance(found, Reading):
+                    self._heard = True
                     self._stock(self._pool.add(found))
                 self._changed.notify_all()
         return self._fail(found) if isinstance(found, Fault) else []
 
+    def _prepared(self, prepare: Callable[[], None]) -> list[R]:
+        """Prepares work; there are no results yet."""
+        try:
+            prepare()
+        finally:
+            with self._changed:
+                self._preparing = False
+                self._changed.notify_all()
+        return []
+
     def _results(self) -> Iterator[list[R]]:
         """What a thread's turns give."""
         while (turn := self._next()) is not None:
-            yield self._work(turn) if isinstance(turn, list) else self._advance(turn)
+            yield turn()
 
     def _run(self, found: "queue.SimpleQueue[list[R] | BaseException | None]") -> None:
         try:

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import threading
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -50,6 +51,7 @@ class Recogniser:
         self._source = source
         self.phones = PhoneTable(tuple(recipe.phones))
         self.log_priors = np.array(recipe.log_priors, np.float32)
+        self._preparing, self._ready = threading.Lock(), False
         self._loops = max((block.loops for block in model.blocks), default=1)
         self._run = tf.function(
             lambda frames, mask: model(frames, mask=mask, training=False),
@@ -59,6 +61,16 @@ class Recogniser:
             ],
             autograph=False,
         )
+
+    def prepare(self) -> None:
+        """Draws the graph and has TensorFlow optimise it, unless that was done.
+
+        Threads whose first batches came at the same time would each have it optimised.
+        """
+        with self._preparing:
+            if not self._ready:
+                self.batch([np.zeros((1, self.model.input_dim), np.float32)])
+                self._ready = True
 
     @functools.cached_property
     def step(self) -> Any:

@@ -75,6 +75,67 @@ def test_no_more_is_read_than_memory_has_room_for(threads):
     assert most <= (17 + threads * (ROWS // 2 + 1)) * size
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_work_is_prepared_once_while_others_read(threads):
+    events, enough = [], threading.Event()
+
+    def counted(item):
+        events.append("read")
+        if len(events) > 40:
+            enough.set()
+        yield Reading(item, window(5))
+
+    def prepare():
+        events.append("prepare")
+        # alone it cannot wait for others
+        assert threads == 1 or enough.wait(10)
+        events.append("prepared")
+
+    def work(batch):
+        events.append("work")
+        return list(map(name, batch))
+
+    items = [Item(str(number), "") for number in range(300)]
+    turns = Turns(
+        items, read=counted, work=work, fail=list, threads=threads, prepare=prepare
+    )
+    assert len(list(turns)) == 300
+    assert events.count("prepare") == 1
+    assert events[0] == "read"
+    assert events.index("prepared") < events.index("work")
+
+
+def test_nothing_is_prepared_for_what_cannot_be_read():
+    def broken(item):
+        yield Fault(item, "broken")
+
+    def prepare():
+        raise AssertionError
+
+    turns = Turns(
+        [Item("1", "")],
+        read=broken,
+        work=list,
+        fail=lambda fault: [fault.message],
+        threads=2,
+        prepare=prepare,
+    )
+    assert list(turns) == ["broken"]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_preparing_raises_is_raised(threads):
+    def prepare():
+        raise MemoryError("graph")
+
+    items = [Item(str(number), "") for number in range(1, 200)]
+    turns = Turns(
+        items, read=read, work=list, fail=list, threads=threads, prepare=prepare
+    )
+    with pytest.raises(MemoryError, match="graph"):
+        list(turns)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_what_a_thread_raises_is_raised(threads):
     def work(batch):
