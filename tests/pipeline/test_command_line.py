@@ -274,11 +274,30 @@ def slow():
 
 pipeline.__main__.build_app = slow
 sys.argv = ["keraldi", "transcribe"]
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(pipeline.__main__.main())
+"""
+IGNORING = """
+import os, signal, sys
+import pipeline.__main__
+
+def interrupted():
+    os.kill(os.getpid(), signal.SIGINT)
+    sys.exit(7)
+
+pipeline.__main__.build_app = interrupted
+sys.argv = ["keraldi", "transcribe"]
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 sys.exit(pipeline.__main__.main())
 """
 
 
-def test_a_second_interrupt_ends_what_the_first_puts_away(tmp_path):
+def test_what_runs_in_the_background_goes_on_ignoring_interrupts():
+    done = subprocess.run([sys.executable, "-c", IGNORING], timeout=50)
+    assert done.returncode == 7
+
+
+def test_a_second_interrupt_ends_what_the_first_puts_away():
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED_TWICE],
         capture_output=True,
