@@ -14,14 +14,13 @@ import soxr
 
 from features.commands import run_pipe
 from features.errors import AudioError
-from features.headers import check_whole, sized
+from features.headers import checked
 
 _LOUDEST_FLOAT = 4.0  # a lossy codec may pass 1; unscaled 16-bit samples pass this
 # Seconds that a segment may end past its recording, as of Kaldi's extract-segments.
 OVERSHOOT = 0.5
-_TRUSTED = (
-    1 << 28
-)  # samples that a header is believed: what is not filled takes no memory
+# Samples that a header is believed: what is not filled takes no memory.
+_TRUSTED = 1 << 28
 LOWEST_HZ = 1000  # no speech is sampled as slowly
 
 
@@ -152,11 +151,10 @@ def sound_in(file: BinaryIO, name: str) -> Iterator[soundfile.SoundFile]:
         AudioError: it is empty or truncated, its rate is far too low, or libsndfile cannot
             read it, now or later.
     """
-    check_whole(file, name)
     what = "cannot be read as audio"
     mend = "convert it to WAV, or remove it if it is damaged or none"
     try:
-        with sized(file) as whole, open_sound(whole) as sound:
+        with checked(file, name) as whole, open_sound(whole) as sound:
             check_rate(sound.samplerate, name)
             # Its beginning is good.
             what, mend = "truncated or damaged", "copy it again"

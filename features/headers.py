@@ -127,28 +127,26 @@ def _check_flac(file: BinaryIO, name: str) -> None:
 
 
 @contextlib.contextmanager
-def sized(file: BinaryIO) -> Iterator[BinaryIO]:
-    """The file, or a copy that tells how long it is.
-
-    A WAV whose header tells of no bytes, though some follow, was streamed by a program that did
-    not know how many would come. libsndfile hears nothing then.
-    """
-    sizes = _riff_data_size(file)
-    file.seek(0)
-    if sizes is None or sizes[0] != 0 or sizes[1] == 0:
-        yield file
-        return
-    _, there, start = sizes
+def _with_size(file: BinaryIO, start: int, size: int) -> Iterator[BinaryIO]:
+    """A copy of a RIFF file whose header tells how many bytes of samples are there."""
     with tempfile.TemporaryFile() as copy:
         shutil.copyfileobj(file, copy)
         copy.seek(start - 4)
-        copy.write(struct.pack("<I", min(there, 0xFFFFFFFF)))
+        copy.write(struct.pack("<I", min(size, 0xFFFFFFFF)))
         copy.seek(0)
         yield copy
 
 
-def check_whole(file: BinaryIO, name: str) -> None:
-    """Checks that a file holds what its header promises: libsndfile does not."""
+@contextlib.contextmanager
+def checked(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
+    """A file that holds what its header promises, which libsndfile does not check.
+
+    A WAV whose header tells of no bytes, though some follow, was streamed by a program that did
+    not know how many would come; libsndfile hears nothing then, so it gets a copy.
+
+    Raises:
+        AudioError: it does not.
+    """
     if not file.read(1):
         raise AudioError(f"{name}: empty file; remove it or copy it again")
     file.seek(0)
@@ -169,3 +167,8 @@ def check_whole(file: BinaryIO, name: str) -> None:
     if fields is not None:
         _check_sphere(fields, name)
     file.seek(0)
+    if sizes and sizes[0] == 0 and sizes[1]:
+        with _with_size(file, sizes[2], sizes[1]) as copy:
+            yield copy
+    else:
+        yield file
