@@ -1,14 +1,17 @@
 """The command line: `keraldi STAGE …`, which imports the chosen stage only."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 if TYPE_CHECKING:  # what takes time to load is loaded where an interrupt is met
-    from cyclopts import App
+    from cyclopts import App, Token
+
+_FRACTION = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+(\.\d*)?[eE][-+]?\d+)")
 
 # name of the command, where its function is, what it does
 STAGES = (
@@ -125,6 +128,17 @@ def _version() -> str:
         return "not installed"
 
 
+def _as_typed(wanted: Any, tokens: Sequence["Token"]) -> Any:
+    """Converts words as cyclopts does, but for whole numbers: it would round 1.9 to 2."""
+    from cyclopts import convert
+
+    if int in (wanted, *get_args(wanted)) and float not in get_args(wanted):
+        for token in tokens:
+            if _FRACTION.fullmatch(token.value):
+                raise ValueError(f"{token.value} is not a whole number")
+    return convert(wanted, tokens)
+
+
 def build_app() -> "App":
     """Builds the command line; stages are named here and imported when chosen."""
     from cyclopts import App, Parameter
@@ -134,7 +148,7 @@ def build_app() -> "App":
         help="Phoneme recognisers from recurrent networks, a stage at a time.",
         version=_version,
         # `--formats textgrid jsonl`, as well as the option twice
-        default_parameter=Parameter(consume_multiple=True),
+        default_parameter=Parameter(consume_multiple=True, converter=_as_typed),
     )
     prepare = App(name="prepare", help="a raw corpus -> data dirs and a lang dir")
     data = App(

@@ -22,6 +22,11 @@ find_python() {
   return 1
 }
 
+# Prints what is left on the disk of a folder.
+free_space() {
+  df -Ph "$1" 2>/dev/null | awk -v folder="$1" 'NR == 2 { print $4 " free in " folder }'
+}
+
 # Installs the project with what is in the list of extras; leaves a mark when all is done.
 install_project() {
   local environment=$1 extras=$2 mark=$1/.keraldi-${2:-plain}
@@ -33,7 +38,7 @@ install_project() {
   echo "path.sh: installing Keraldi and what it needs into $environment (minutes, once)" >&2
   "$environment/bin/python" -m pip install --quiet --disable-pip-version-check \
     -c "$root/recipes/constraints.txt" -e "${root}${extras:+[$extras]}" >&2 || {
-    echo "path.sh: pip could not install the project; see its message above" >&2
+    echo "path.sh: pip could not install the project; see its message above (it needs about 4 GB: $(free_space "$root"), $(free_space "${TMPDIR:-/tmp}"))" >&2
     return 1
   }
   printf '%s\n' "$wanted" >"$mark"

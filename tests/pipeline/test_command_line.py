@@ -52,6 +52,8 @@ def test_starting_is_cheap():
     [
         (["extract", "x", "--njj", "3"], "--nj"),
         (["extract", "x", "--nj", "three"], "three"),
+        (["extract", "x", "--nj", "1.9"], "1.9 is not a whole number"),
+        (["data", "split", "x", "y", "--parts", "2e1"], "2e1 is not a whole number"),
         (["decod"], "decod"),
         (
             ["validate", "/absent/data"],

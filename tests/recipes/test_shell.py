@@ -314,3 +314,21 @@ def test_an_ensemble_is_asked_for_in_the_folder_of_a_recipe(tmp_path):
     assert f"no exp/ali_train in {tmp_path}; run the recipe first" in ensemble()
     (tmp_path / "exp/ali_train").mkdir(parents=True)
     assert "--model: no conf/blstmp.yaml" in ensemble()
+
+
+def test_a_failed_installation_tells_of_the_room_it_needs(tmp_path):
+    python = tmp_path / "bin/python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\necho 'No space left on device' >&2\nexit 1\n")
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-c", f"source {RECIPES}/path.sh; install_project {tmp_path} mini"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "needs about 4 GB" in done.stderr
+    assert f"free in {tmp_path}" in done.stderr
+    assert not list(tmp_path.glob(".keraldi*"))
