@@ -1,27 +1,20 @@
-"""Audio of any kind: opened, checked, mixed to mono, resampled."""
+"""Audio of any kind as mono samples: parts of recordings, arrays, other rates."""
 
-import contextlib
 import math
 import os
-import stat
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 
-from features.commands import run_pipe
-from features.errors import AudioError
-from features.headers import checked
+from features.errors import AudioError, counted
+from features.parts import WHOLE, Part
+from features.sounds import heard
 
 _LOUDEST_FLOAT = 4.0  # a lossy codec may pass 1; unscaled 16-bit samples pass this
-# Seconds that a segment may end past its recording, as of Kaldi's extract-segments.
-OVERSHOOT = 0.5
 # Samples that a header is believed: what is not filled takes no memory.
 _TRUSTED = 1 << 28
-LOWEST_HZ = 1000  # no speech is sampled as slowly
 
 
 def check_values(samples: np.ndarray, name: str) -> None:
@@ -51,28 +44,22 @@ def check_heard(samples: np.ndarray, name: str) -> None:
         )
 
 
-def mixed(channels: np.ndarray, name: str) -> np.ndarray:
-    """Channels [S, C] of floats averaged: [S] float32.
+def mixed(channels: np.ndarray, name: str, channel: int | None = None) -> np.ndarray:
+    """One of the channels [S, C] of floats, or their mean: [S] float32.
 
     Raises:
-        AudioError: as of `check_values`.
+        AudioError: there is no such channel, or as of `check_values`.
     """
+    if channel is not None:
+        if channel >= channels.shape[1]:
+            raise AudioError(
+                f"{name}: {counted(channels.shape[1], 'channel')}, counted from 0, but a segment "
+                f"is of channel {channel}; mend segments"
+            )
+        channels = channels[:, channel : channel + 1]
     check_values(channels, name)
     narrow = channels.astype(np.float32, copy=False)
     return narrow.mean(axis=1) if narrow.shape[1] > 1 else narrow[:, 0]
-
-
-def check_rate(rate_hz: int, name: str) -> None:
-    """Checks a sampling rate: speech has none below `LOWEST_HZ`, wrong headers may.
-
-    Raises:
-        AudioError: it is lower; brought to a model's rate some bytes would fill the memory.
-    """
-    if rate_hz < LOWEST_HZ:
-        raise AudioError(
-            f"{name}: {rate_hz} samples a second: expected at least {LOWEST_HZ}; mend the "
-            "header or the rate"
-        )
 
 
 def mono_samples(array: np.ndarray, name: str = "array") -> np.ndarray:
@@ -126,111 +113,6 @@ def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
     return soxr.resample(samples, from_hz, to_hz, quality="HQ")
 
 
-def open_sound(file: BinaryIO) -> soundfile.SoundFile:
-    """The sound in an open file, from its beginning.
-
-    libsndfile reads a file of the system by itself; anything else comes through Python, which
-    takes longer and keeps other threads from theirs.
-
-    Raises:
-        soundfile.LibsndfileError: it is no audio.
-    """
-    try:
-        descriptor = file.fileno()
-    except OSError:  # bytes in memory
-        return soundfile.SoundFile(file)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return soundfile.SoundFile(descriptor, closefd=False)
-
-
-@contextlib.contextmanager
-def sound_in(file: BinaryIO, name: str) -> Iterator[soundfile.SoundFile]:
-    """The sound in an open file, which holds all that its header promises.
-
-    Raises:
-        AudioError: it is empty or truncated, its rate is far too low, or libsndfile cannot
-            read it, now or later.
-    """
-    what = "cannot be read as audio"
-    mend = "convert it to WAV, or remove it if it is damaged or none"
-    try:
-        with checked(file, name) as whole, open_sound(whole) as sound:
-            check_rate(sound.samplerate, name)
-            # Its beginning is good.
-            what, mend = "truncated or damaged", "copy it again"
-            yield sound
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        reason = (
-            str(error).removeprefix("Error opening ").split(": ", 1)[-1].rstrip(".")
-        )
-        raise AudioError(f"{name}: {what} ({reason}); {mend}") from None
-
-
-@contextlib.contextmanager
-def sound_of(name: str) -> Iterator[soundfile.SoundFile]:
-    """The sound in a file of the system; the system's errors are Keraldi's, too.
-
-    Raises:
-        AudioError: the file is missing, no regular one or not to be read, or as of `sound_in`.
-    """
-    try:
-        mode = os.stat(name).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            # To open a pipe would wait for somebody to write into it, maybe for ever.
-            raise AudioError(
-                f"{name}: a pipe, socket or device, not a file; write its sound into a file"
-            )
-        file = open(name, "rb")
-    except FileNotFoundError:
-        raise AudioError(
-            f"{name}: no such file; mend its path (relative ones begin in the working folder)"
-        ) from None
-    except IsADirectoryError:
-        raise AudioError(f"{name}: a folder, not a file; name its files") from None
-    except PermissionError:
-        raise AudioError(
-            f"{name}: no permission to read it; change it with chmod"
-        ) from None
-    with file, sound_in(file, name) as sound:
-        yield sound
-
-
-def _told(seconds: float | None) -> str:
-    """A time for a message; one that no recording reaches without its hundreds of digits."""
-    if seconds is None:
-        return "its end"
-    return f"{seconds:.3f} s" if abs(seconds) < 1e7 else f"{seconds:g} s"
-
-
-def bounds_of(
-    sound: soundfile.SoundFile, name: str, start: float, end: float | None
-) -> tuple[int, int]:
-    """The first sample of a part from `start` to `end` seconds, and the one behind its last.
-
-    Raises:
-        AudioError: the part is of no length, or is not within the recording.
-    """
-    rate, total = sound.samplerate, sound.frames
-    latest = total / rate + 1.0  # of far later times none would be a number of samples
-    first = round(min(start, latest) * rate)
-    last = total if end is None else round(min(end, latest) * rate)
-    if start < 0 or (end is not None and end <= start):
-        raise AudioError(
-            f"{name}: a segment of it goes from {_told(start)} to {_told(end)}; mend segments"
-        )
-    if first >= total and total:
-        raise AudioError(
-            f"{name}: {_told(total / rate)} long, but a segment begins at {_told(start)}; "
-            "mend segments"
-        )
-    if last > total + OVERSHOOT * rate:
-        raise AudioError(
-            f"{name}: {_told(total / rate)} long, but a segment ends at {_told(end)}; "
-            "mend segments"
-        )
-    return first, max(first, min(last, total))
-
-
 def _read(sound: soundfile.SoundFile, wanted: int) -> np.ndarray:
     """At most so many samples [S, C] float32; headers that promise too much cost no memory."""
     if wanted * sound.channels <= _TRUSTED:
@@ -247,11 +129,9 @@ def _read(sound: soundfile.SoundFile, wanted: int) -> np.ndarray:
     return np.concatenate(blocks)
 
 
-def part_of(
-    sound: soundfile.SoundFile, name: str, start: float, end: float | None
-) -> np.ndarray:
-    """Mono samples [S] float32 from `start` to `end` seconds, checked."""
-    first, last = bounds_of(sound, name, start, end)
+def read_part(sound: soundfile.SoundFile, name: str, part: Part) -> np.ndarray:
+    """Mono samples [S] float32 of an open file's part, checked."""
+    first, last = part.bounds(sound.frames, sound.samplerate, name)
     if first:
         sound.seek(first)
     wanted = last - first
@@ -260,48 +140,29 @@ def part_of(
         raise AudioError(
             f"{name}: truncated: {len(channels)} of {wanted} samples; copy it again"
         )
-    samples = mixed(channels, name)
+    samples = mixed(channels, name, part.channel)
     check_heard(samples, name)
     return samples
 
 
-def command_fault(source: str) -> str:
-    """Why a command is not run."""
-    return f"{source!r} is a command; --allow-pipes lets it run"
-
-
-@contextlib.contextmanager
-def heard(name: str, *, allow_pipes: bool) -> Iterator[soundfile.SoundFile]:
-    """The sound in a file, or what a command prints; errors as of `read_audio`."""
-    if not name.endswith("|"):
-        with sound_of(name) as sound:
-            yield sound
-    elif allow_pipes:
-        with run_pipe(name[:-1]) as printed, sound_in(printed, name) as sound:
-            yield sound
-    else:
-        raise AudioError(command_fault(name))
-
-
 def read_audio(
     source: str | os.PathLike[str],
+    part: Part = WHOLE,
     *,
     rate_hz: int | None = None,
-    start: float = 0.0,
-    end: float | None = None,
     allow_pipes: bool = False,
 ) -> tuple[np.ndarray, int]:
     """Reads audio as mono samples: WAV, FLAC, OGG, MP3, NIST SPHERE, or a command's output.
 
     Args:
         source: a path, or as in `wav.scp` a command that ends in `|`.
+        part: what of it is wanted.
         rate_hz: the rate wanted; that of the file when None.
-        start, end: the part wanted, in seconds; all of it by default.
         allow_pipes: whether a command may be run.
 
     Returns:
-        [S] float32 in [-1, 1], channels averaged, and the rate in Hz they had in the file
-        (they come back at `rate_hz`).
+        [S] float32 in [-1, 1], channels averaged unless one is wanted, and the rate in Hz they
+        had in the file (they come back at `rate_hz`).
 
     Raises:
         AudioError: the file is missing, empty, truncated, silent, not finite or no audio, or
@@ -309,7 +170,7 @@ def read_audio(
     """
     name = os.fspath(source).strip()
     with heard(name, allow_pipes=allow_pipes) as sound:
-        samples, rate = part_of(sound, name, start, end), int(sound.samplerate)
+        samples, rate = read_part(sound, name, part), int(sound.samplerate)
     return (samples if rate_hz is None else resample(samples, rate, rate_hz)), rate
 
 

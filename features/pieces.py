@@ -7,15 +7,10 @@ import numpy as np
 import soundfile
 import soxr
 
-from features.audio import (
-    bounds_of,
-    check_heard,
-    heard,
-    mixed,
-    part_of,
-    resample,
-)
+from features.audio import check_heard, mixed, read_part, resample
 from features.errors import AudioError, DataError, counted
+from features.parts import WHOLE, Part
+from features.sounds import heard
 from features.spectral import FeatureOptions
 from features.streams import FeatureStream
 
@@ -23,10 +18,10 @@ _PIECE_S = 60.0  # what is no longer is read at once
 
 
 def _mono_blocks(
-    sound: soundfile.SoundFile, name: str, start: float, end: float | None
+    sound: soundfile.SoundFile, name: str, part: Part
 ) -> Iterator[np.ndarray]:
-    """The samples of an open file, channels averaged, a piece at a time."""
-    first, last = bounds_of(sound, name, start, end)
+    """The samples of an open file's part, a piece at a time."""
+    first, last = part.bounds(sound.frames, sound.samplerate, name)
     left = last - first
     if first:
         sound.seek(first)
@@ -39,23 +34,22 @@ def _mono_blocks(
                 "promises; copy it again"
             )
         left -= wanted
-        yield mixed(block, name)
+        yield mixed(block, name, part.channel)
 
 
 def read_pieces(
     source: str | os.PathLike[str],
+    part: Part = WHOLE,
     *,
     rate_hz: int,
-    start: float = 0.0,
-    end: float | None = None,
     allow_pipes: bool = False,
 ) -> Iterator[np.ndarray]:
     """Reads audio as `read_audio` does, but what is long piece by piece.
 
     Args:
         source: a path, or as in `wav.scp` a command that ends in `|`.
+        part: what of it is wanted.
         rate_hz: the rate wanted.
-        start, end: the part wanted, in seconds; all of it by default.
         allow_pipes: whether a command may be run.
 
     Yields:
@@ -67,19 +61,20 @@ def read_pieces(
     name = os.fspath(source).strip()
     with heard(name, allow_pipes=allow_pipes) as sound:
         rate = sound.samplerate
-        if (sound.frames / rate if end is None else end) - start <= _PIECE_S:
-            yield resample(part_of(sound, name, start, end), rate, rate_hz)
+        end = sound.frames / rate if part.end is None else part.end
+        if end - part.start <= _PIECE_S:
+            yield resample(read_part(sound, name, part), rate, rate_hz)
         else:
-            yield from _long_pieces(sound, name, rate_hz, start, end)
+            yield from _long_pieces(sound, name, rate_hz, part)
 
 
 def _long_pieces(
-    sound: soundfile.SoundFile, name: str, rate_hz: int, start: float, end: float | None
+    sound: soundfile.SoundFile, name: str, rate_hz: int, part: Part
 ) -> Iterator[np.ndarray]:
     """Samples [S] float32 of a long part of an open file, checked, a piece at a time."""
     rate, audible = sound.samplerate, False
     changed = soxr.ResampleStream(rate, rate_hz, 1, dtype="float32", quality="HQ")
-    for block in _mono_blocks(sound, name, start, end):
+    for block in _mono_blocks(sound, name, part):
         audible = audible or bool(block.any())
         yield block if rate == rate_hz else changed.resample_chunk(block)
     if rate != rate_hz:

@@ -17,6 +17,7 @@ from features.audio import read_audio, resample
 from features.augment import speed
 from features.errors import AudioError, DataError, counted
 from features.normalize import CmvnStats
+from features.parts import Part
 from features.spectral import FeatureOptions, compute_features
 from pipeline.batch.crew import Crewing
 from pipeline.config import load, save
@@ -40,12 +41,11 @@ _OUTPUTS = (
 
 @dataclass(frozen=True)
 class Job:
-    """One utterance to make features of; times in seconds."""
+    """One utterance to make features of."""
 
     utt: str
     source: str
-    start: float
-    end: float | None
+    part: Part
     speed: float
 
 
@@ -126,12 +126,7 @@ def make_jobs(data: DataDir) -> list[Job]:
             faults.append(
                 f"{path}: {utt!r}: speed {factor}: expected {_SLOWEST} to {_FASTEST}"
             )
-        end = segment.end if segment and segment.end >= 0 else None
-        jobs.append(
-            Job(
-                utt, data.wav[recording], segment.start if segment else 0.0, end, factor
-            )
-        )
+        jobs.append(Job(utt, data.wav[recording], data.part_of(utt), factor))
     if faults:
         raise DataError.of(faults)
     return jobs
@@ -142,7 +137,7 @@ def _extract_one(job: Job, reading: Reading) -> Result:
     wanted = reading.options.rate_hz
     try:
         samples, rate = read_audio(
-            job.source, start=job.start, end=job.end, allow_pipes=reading.allow_pipes
+            job.source, job.part, allow_pipes=reading.allow_pipes
         )
         if rate != wanted and reading.rate == "refuse":
             raise AudioError(

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType, TracebackType
 from typing import Protocol
 
-from features.audio import check_rate
 from features.errors import ConfigError, counted
+from features.sounds import check_rate
 from pipeline.batch.exported import is_exported
 from pipeline.batch.options import check_model, given_stats, model_file
 from pipeline.datadir.times import PhoneInterval

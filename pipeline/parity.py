@@ -102,9 +102,7 @@ def data_trial(
     lang.check_oov(data.text, source=f"{path}/text")
     waveforms = {}
     for job in make_jobs(data):
-        samples, rate = read_audio(
-            job.source, start=job.start, end=job.end, allow_pipes=allow_pipes
-        )
+        samples, rate = read_audio(job.source, job.part, allow_pipes=allow_pipes)
         samples = speed(resample(samples, rate, rate_hz), job.speed, rate_hz)
         waveforms[job.utt] = np.ascontiguousarray(samples)
     references = {

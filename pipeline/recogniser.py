@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from features.audio import check_rate, mono_samples, read_audio, resample
+from features.audio import mono_samples, read_audio, resample
 from features.errors import AudioError, ConfigError, DataError
 from features.noise import without_noise
+from features.sounds import check_rate
 from pipeline.datadir.times import PhoneInterval
 from pipeline.decoding.decoder import Decoder
 from pipeline.decoding.grammar import parse_grammar, read_grammar

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from features.errors import DataError
+from features.parts import WHOLE
 from pipeline.batch.items import Item, safe_id
 from pipeline.datadir.datadir import read_datadir
 from pipeline.datadir.tables import read_table
@@ -108,12 +109,10 @@ def _of_data_dir(path: str) -> Iterator[Candidate]:
             if segment or data.segments is None:
                 what = f"wav.scp: no recording {recording!r} of utterance {utt!r}"
             fault = f"{path}/{what}; add it, or keraldi validate --fix removes the utterance"
-        end = segment.end if segment and segment.end >= 0 else None
         item = Item(
             "",
             data.wav.get(recording, ""),
-            segment.start if segment else 0.0,
-            end,
+            segment.part if segment else WHOLE,
             data.utt2spk[utt],
             cmvn,
             data.text.get(utt) if data.text is not None else None,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from features.errors import DataError
+from features.parts import Part
 from pipeline.batch.candidates import (
     AUDIO,
     Candidate,
@@ -202,7 +203,7 @@ def discover(paths: Sequence[str]) -> Found:
         DataError: a path does not exist, a table is wrong, or nothing is found.
     """
     counts, places = Counts(), _Places()
-    seen: dict[tuple[str, float, float | None], Candidate] = {}
+    seen: dict[tuple[str, Part], Candidate] = {}
     found = 0
     for path in paths:
         for candidate in _candidates(path, counts):
@@ -216,7 +217,7 @@ def discover(paths: Sequence[str]) -> Found:
             found += 1
             # Utterances of tables are told apart by name, files by where they lie.
             name = candidate.names[0] if len(candidate.names) == 1 else ""
-            key = f"{name} {place}", item.start, item.end
+            key = f"{name} {place}", item.part
             if key not in seen or _knowledge(item) > _knowledge(seen[key].item):
                 seen[key] = candidate
     if not seen:

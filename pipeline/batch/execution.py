@@ -69,8 +69,8 @@ def longest_first(items: Iterable[Item]) -> list[Item]:
     """
 
     def length(item: Item) -> float:
-        if item.end is not None:
-            return (item.end - item.start) * _BYTES_A_SECOND
+        if item.part.end is not None:
+            return (item.part.end - item.part.start) * _BYTES_A_SECOND
         return item.state()[0]
 
     return sorted(items, key=length, reverse=True)

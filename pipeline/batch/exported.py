@@ -94,9 +94,8 @@ class WaveformListener:
     def _pieces(self, item: Item) -> Iterator[np.ndarray]:
         return read_pieces(
             item.source,
+            item.part,
             rate_hz=self.features.rate_hz,
-            start=item.start,
-            end=item.end,
             allow_pipes=self.allow_pipes,
         )
 

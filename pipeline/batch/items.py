@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote_from_bytes
 
+from features.parts import WHOLE, Part
+
 _OTHER = re.compile(r"[^\w+,=@~.-]")  # than letters, digits and marks that stay
 
 
@@ -17,7 +19,7 @@ class Item:
     Attributes:
         id: unique; without white space or control characters.
         source: path, or a command that ends in `|`.
-        start, end: of the segment, in seconds; `end` is None where it is the file's.
+        part: what it is of that recording.
         speaker: None where nobody said who speaks.
         cmvn: `cmvn.scp` with the speaker's statistics.
         text: words, where a transcript is known.
@@ -28,8 +30,7 @@ class Item:
 
     id: str
     source: str
-    start: float = 0.0
-    end: float | None = None
+    part: Part = WHOLE
     speaker: str | None = None
     cmvn: str | None = None
     text: tuple[str, ...] | None = None
@@ -45,9 +46,12 @@ class Item:
     @property
     def basis(self) -> str:
         """Digest of what tables say of the item; empty of a whole file nothing is said of."""
-        said = (self.start, self.end, self.text, self.fault, self.stats)
-        if said == (0.0, None, None, "", ""):
+        if (self.part, self.text, self.fault, self.stats) == (WHOLE, None, "", ""):
             return ""
+        part = self.part
+        said: tuple = (part.start, part.end, self.text, self.fault, self.stats)
+        if part.channel is not None:
+            said = (*said, part.channel)
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
     def state(self) -> tuple[int, int, int]:

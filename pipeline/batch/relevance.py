@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import cache
 
 from features.archive import ArchiveReader
-from features.audio import command_fault
 from features.errors import KeraldiError
+from features.sounds import command_fault
 from pipeline.batch.items import Item
 
 

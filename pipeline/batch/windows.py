@@ -70,9 +70,8 @@ class Listener:
         """The recording's features; its samples are counted into `counted[0]`."""
         samples = read_pieces(
             item.source,
+            item.part,
             rate_hz=self.features.rate_hz,
-            start=item.start,
-            end=item.end,
             allow_pipes=self.allow_pipes,
         )
 

@@ -8,17 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import DataError
+from features.parts import WHOLE, Part
 from features.temporaries import recover
+from pipeline.datadir.segments import FORM, Segment, parse_segment
 from pipeline.datadir.tables import read_table, write_table
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of a recording; `start` and `end` in seconds, an `end` of -1 is its end."""
-
-    recording: str
-    start: float
-    end: float
 
 
 @dataclass(frozen=True)
@@ -65,6 +58,10 @@ class DataDir:
         """The recording that an utterance is, or is cut from."""
         return utt if self.segments is None else self.segments[utt].recording
 
+    def part_of(self, utt: str) -> Part:
+        """What an utterance is of its recording."""
+        return WHOLE if self.segments is None else self.segments[utt].part
+
 
 def _number(path: Path, key: str, value: str) -> float:
     try:
@@ -81,13 +78,10 @@ def _number(path: Path, key: str, value: str) -> float:
 def _read_segments(path: Path) -> dict[str, Segment]:
     segments = {}
     for utt, value in read_table(path).items():
-        fields = value.split()
-        if len(fields) != 3:
-            raise DataError(
-                f"{path}: {utt!r}: expected recording, start and end, got {value!r}; mend it"
-            )
-        start, end = (_number(path, utt, field) for field in fields[1:])
-        segments[utt] = Segment(fields[0], start, end)
+        segment = parse_segment(value)
+        if segment is None:
+            raise DataError(f"{path}: {utt!r}: expected {FORM}, got {value!r}; mend it")
+        segments[utt] = segment
     return segments
 
 
@@ -160,11 +154,7 @@ def write_datadir(data: DataDir, path: str | Path) -> None:
         place / "spk2utt", {s: " ".join(utts) for s, utts in data.spk2utt.items()}
     )
     if data.segments is not None:
-        rows = {
-            u: f"{s.recording} {s.start:.4f} {s.end:.4f}"
-            for u, s in data.segments.items()
-        }
-        write_table(place / "segments", rows)
+        write_table(place / "segments", {u: str(s) for u, s in data.segments.items()})
     if data.text is not None:
         write_table(
             place / "text", {u: " ".join(words) for u, words in data.text.items()}

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from features.audio import OVERSHOOT, audio_duration
+from features.audio import audio_duration
 from features.errors import AudioError
+from features.parts import OVERSHOOT
 from pipeline.datadir.rows import Row, number_in
 
 

@@ -9,7 +9,8 @@ from features.temporaries import recover
 from pipeline.datadir.agreement import Agreement
 from pipeline.datadir.durations import RecordingTimes
 from pipeline.datadir.lang import Lang
-from pipeline.datadir.rows import KEYS, Rows, number_in
+from pipeline.datadir.rows import KEYS, Rows
+from pipeline.datadir.segments import FORM, parse_segment
 from pipeline.datadir.tables import absent
 from pipeline.datadir.times import PhoneInterval, phones_of, read_ctm
 from pipeline.datadir.values import check_values
@@ -168,34 +169,24 @@ class Validator:
 
     def _check_segments(self) -> None:
         for row in self._tables.get("segments", []):
-            fields = row.value.split()
-            times = [number_in(field) for field in fields[1:]]
-            if len(fields) != 3 or None in times:
-                self._fault(
-                    "segments",
-                    row.number,
-                    f"expected recording, start, end: {row.value!r}",
-                )
+            segment = parse_segment(row.value)
+            if segment is None:
+                self._fault("segments", row.number, f"expected {FORM}: {row.value!r}")
                 continue
-            if fields[0] not in self._keys("wav.scp"):
+            recording, start, end = segment.recording, segment.start, segment.end
+            if recording not in self._keys("wav.scp"):
                 self._fault(
                     "segments",
                     row.number,
-                    f"recording {fields[0]!r} is absent from wav.scp; add it",
+                    f"recording {recording!r} is absent from wav.scp; add it",
                 )
-            start, end = times
-            if (
-                start is None
-                or end is None
-                or start < 0
-                or (end <= start and end != -1)
-            ):
+            if start < 0 or (end <= start and end != -1):
                 self._fault(
                     "segments",
                     row.number,
                     f"from {start} s to {end} s: expected 0 <= start < end, or -1 for the end",
                 )
-            elif fault := self._times.fault(fields[0], start, end):
+            elif fault := self._times.fault(recording, start, end):
                 self._fault("segments", row.number, fault)
 
     def _check_times(self) -> None:

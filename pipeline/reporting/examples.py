@@ -23,21 +23,11 @@ def read_utterance(
     recording = data.recording_of(utt)
     if recording not in data.wav:
         raise DataError(f"{data.path}/wav.scp: no recording {recording!r}; add it")
-    part: dict[str, float | None] = {"start": 0.0, "end": None}
-    if data.segments is not None:
-        segment = data.segments[utt]
-        part = {
-            "start": segment.start,
-            "end": None if segment.end < 0 else segment.end,
-        }
-    place = data.wav[recording]
-    start, end = part["start"] or 0.0, part["end"]
-    samples, rate = read_audio(place, start=start, end=end, allow_pipes=allow_pipes)
+    place, part = data.wav[recording], data.part_of(utt)
+    samples, rate = read_audio(place, part, allow_pipes=allow_pipes)
     if rate <= _HIGHEST_HZ:
         return samples, rate
-    samples, _ = read_audio(
-        place, rate_hz=_HIGHEST_HZ, start=start, end=end, allow_pipes=allow_pipes
-    )
+    samples, _ = read_audio(place, part, rate_hz=_HIGHEST_HZ, allow_pipes=allow_pipes)
     return samples, _HIGHEST_HZ
 
 

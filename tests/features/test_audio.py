@@ -11,6 +11,7 @@ import soundfile
 from features import audio
 from features.audio import audio_duration, read_audio
 from features.errors import AudioError
+from features.parts import Part
 
 RATE = 16000
 TONE = (0.5 * np.sin(np.arange(RATE) * 0.1)).astype(np.float32)  # one second
@@ -65,9 +66,22 @@ def test_rates_are_changed(tmp_path):
 
 def test_a_part_is_cut_by_time(tmp_path):
     soundfile.write(tmp_path / "a.flac", TONE, RATE)
-    samples, _ = read_audio(tmp_path / "a.flac", start=0.25, end=0.5)
+    samples, _ = read_audio(tmp_path / "a.flac", Part(0.25, 0.5))
     np.testing.assert_allclose(samples, TONE[4000:8000], atol=1e-4)
     assert audio_duration(tmp_path / "a.flac") == 1.0
+
+
+@pytest.mark.parametrize(("channel", "factor"), [(0, 1.0), (1, -0.5)])
+def test_one_channel_is_read(tmp_path, channel, factor):
+    soundfile.write(tmp_path / "a.wav", np.stack([TONE, -0.5 * TONE], 1), RATE, "FLOAT")
+    samples, _ = read_audio(tmp_path / "a.wav", Part(0.5, channel=channel))
+    np.testing.assert_allclose(samples, factor * TONE[8000:], atol=1e-4)
+
+
+def test_a_channel_that_is_not_there_is_named(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.stack([TONE, TONE], 1), RATE)
+    with pytest.raises(AudioError, match="2 channels, counted from 0, .* channel 2"):
+        read_audio(tmp_path / "a.wav", Part(channel=2))
 
 
 def test_pipes_run_only_when_allowed(tmp_path):

@@ -122,7 +122,10 @@ def test_changed_audio_and_lost_outputs_are_noticed(data, tmp_path, capsys):
             "'a-s1' from 0.5 s to 0.4 s: expected 0 <= start < end",
         ),
         ({"a-s2": "a-78 0.1 0.4"}, "no segment of utterance 'a-s1'"),
-        ({"a-s1": "a-78 nan 0.4"}, "'a-s1': expected a number, got 'nan'"),
+        ({"a-s1": "a-78 nan 0.4"}, "end and perhaps a channel from 0, got 'a-78 nan"),
+        ({"a-s1": "a-78 0.1 0.4 A"}, "perhaps a channel from 0, got 'a-78 0.1 0.4 A'"),
+        ({"a-s1": "a-78 0.1 0.4 0 1"}, "perhaps a channel from 0, got 'a-78 0.1"),
+        ({"a-s1": "a-78 0.1 0.4 1"}, "1 channel, counted from 0, but a segment is"),
     ],
 )
 def test_wrong_segments_are_told(data, segments, message, capsys):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import DataError
+from features.parts import Part
 from pipeline.batch.discovery import discover
 from pipeline.batch.items import safe_id
 
@@ -131,13 +132,13 @@ def test_lists_globs_and_standard_input(tmp_path, monkeypatch):
 
 def test_data_dirs_bring_speakers_segments_and_words(tmp_path):
     (tmp_path / "wav.scp").write_text("r /r.wav\n")
-    (tmp_path / "segments").write_text("u1 r 0.5 1.5\nu2 r 2 -1\n")
+    (tmp_path / "segments").write_text("u1 r 0.5 1.5\nu2 r 2 -1 1\n")
     (tmp_path / "utt2spk").write_text("u1 s\nu2 s\nu3 s\n")
     (tmp_path / "text").write_text("u1 a b\n")
     one, two, three = discover([str(tmp_path)]).items
-    assert (one.source, one.start, one.end) == ("/r.wav", 0.5, 1.5)
+    assert (one.source, one.part) == ("/r.wav", Part(0.5, 1.5))
     assert (one.speaker, one.text, one.fault) == ("s", ("a", "b"), "")
-    assert (two.start, two.end, two.text) == (2.0, None, None)
+    assert (two.part, two.text) == (Part(2.0, None, 1), None)
     assert "segments: nothing of utterance 'u3'" in three.fault
     assert [i.source for i in discover([str(tmp_path / "wav.scp")]).items] == ["/r.wav"]
 

@@ -3,6 +3,7 @@
 import pytest
 
 from features.errors import ConfigError
+from features.parts import Part
 from pipeline.batch.execution import find_items, longest_first
 from pipeline.batch.items import Item
 
@@ -15,7 +16,7 @@ def test_long_recordings_come_first(tmp_path):
         path.write_bytes(bytes(size))
         items.append(Item(name, str(path)))
     # two seconds of `long`, at 32,000 bytes a second
-    items.append(Item("segment", str(tmp_path / "long"), start=1.0, end=3.0))
+    items.append(Item("segment", str(tmp_path / "long"), part=Part(1.0, 3.0)))
     found = [item.id for item in longest_first(items)]
     assert found == ["long", "segment", "middle", "short"]
 

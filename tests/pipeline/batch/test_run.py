@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import ConfigError, DataError
+from features.parts import Part
 from pipeline.batch.assembly import Assembly, part_path, sweep_parts
 from pipeline.batch.items import Item
 from pipeline.batch.journal import FolderLock, Outcome
@@ -162,8 +163,9 @@ def test_changed_files_and_settings_are_done_again(tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"start": 0.5},
-        {"end": 1.0},
+        {"part": Part(0.5, 2.0)},
+        {"part": Part(end=1.0)},
+        {"part": Part(end=2.0, channel=0)},
         {"text": ("other", "words")},
         {"text": None},
         {"stats": "of others"},
@@ -172,7 +174,9 @@ def test_changed_files_and_settings_are_done_again(tmp_path):
 )
 def test_items_of_which_tables_say_something_else_are_done_again(tmp_path, change):
     first = [
-        dataclasses.replace(item, end=2.0, text=("some", "words"), stats="one")
+        dataclasses.replace(
+            item, part=Part(end=2.0), text=("some", "words"), stats="one"
+        )
         for item in make_items(tmp_path)
     ]
     make_run(tmp_path / "out", first)(working([]))
@@ -190,7 +194,7 @@ def test_items_of_which_tables_say_something_else_are_done_again(tmp_path, chang
 
 def test_of_a_journal_that_kept_no_basis_whole_files_hold(tmp_path):
     items = make_items(tmp_path)
-    items[1] = dataclasses.replace(items[1], start=0.5)
+    items[1] = dataclasses.replace(items[1], part=Part(0.5))
     make_run(tmp_path / "out", items)(working([]))
     journal = tmp_path / "out/.work/journal.jsonl"
     text = re.sub(r', "basis": "\w*"', "", journal.read_text())

@@ -5,7 +5,8 @@ import pytest
 import soundfile
 
 from features.errors import DataError
-from pipeline.datadir.datadir import DataDir, Segment, write_datadir
+from pipeline.datadir.datadir import DataDir, write_datadir
+from pipeline.datadir.segments import Segment
 from pipeline.datadir.validation import check_datadir
 
 

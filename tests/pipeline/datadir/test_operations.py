@@ -7,9 +7,10 @@ import pytest
 from features.errors import ConfigError, DataError
 from pipeline.data import split
 from pipeline.datadir import operations
-from pipeline.datadir.datadir import DataDir, Segment, read_datadir, write_datadir
+from pipeline.datadir.datadir import DataDir, read_datadir, write_datadir
 from pipeline.datadir.lang import Lang
 from pipeline.datadir.phones import Fold, PhoneTable
+from pipeline.datadir.segments import Segment
 from pipeline.datadir.tables import read_table
 from pipeline.datadir.times import read_ctm
 from pipeline.datadir.validation import check_datadir
