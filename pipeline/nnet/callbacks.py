@@ -85,6 +85,7 @@ class Keeper(keras.callbacks.Callback):
         self._dev_per = dev_per
         self._report = report
         self._restored: list[np.ndarray] | None = None
+        self._partial = False
         self._began = time.monotonic()
         rate = config.optimizer.learning_rate
         self.progress = Progress(newbob=asdict(Newbob(rate=rate)))
@@ -118,7 +119,8 @@ class Keeper(keras.callbacks.Callback):
         # Keras clears the running means when the epoch begins; they are put back after that.
         self._restored = read_variables(self._trainer.metrics_state)
         self._report(
-            f"going on from epoch {self.progress.epoch + 1}, step {self.progress.step}"
+            f"going on from epoch {self.progress.epoch + 1} of "
+            f"{self._config.training.epochs}, step {self.progress.step}"
         )
 
     def _save(self) -> None:
@@ -129,6 +131,7 @@ class Keeper(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Puts back the running means of an epoch that was interrupted."""
         self._began = time.monotonic()
+        self._partial = self.progress.step > 0
         if self._restored is not None:
             if self.progress.step:
                 assign_variables(self._trainer.metrics_state, self._restored)
@@ -184,7 +187,8 @@ class Keeper(keras.callbacks.Callback):
         self.progress.finished |= self.progress.epoch == self._config.training.epochs
         self._write_history()
         self._save()
-        if self.progress.finished:
+        # The rest of an epoch has fewer steps than `fit` must make of those that follow.
+        if self.progress.finished or self._partial:
             self._trainer.stop_training = True
 
     def _measure(self, epoch: int, logs: dict[str, float]) -> dict[str, float]:

@@ -253,7 +253,6 @@ class Training:
         board = keras.callbacks.TensorBoard(str(self._folder / "log" / "tensorboard"))
         while not keeper.progress.finished:
             epoch, step = keeper.progress.epoch, keeper.progress.step
-            epochs = epoch + 1 if step else self._config.training.epochs
             trainer.fit(
                 make_dataset(
                     plan,
@@ -265,7 +264,7 @@ class Training:
                 validation_steps=dev_plan.steps,
                 steps_per_epoch=plan.steps - step,
                 initial_epoch=epoch,
-                epochs=epochs,
+                epochs=self._config.training.epochs,
                 callbacks=[keeper, board],
                 shuffle=False,  # the plan has shuffled
                 verbose=1 if os.isatty(1) else 2,

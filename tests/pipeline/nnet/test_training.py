@@ -104,7 +104,7 @@ def fit_with_stops(make, stops: list[int], monkeypatch) -> Training:
     [("truncated", [7]), ("newbob", [3, 9])],  # in an epoch, and in one after it
 )
 def test_interrupted_training_ends_with_the_same_weights(
-    kind, stops, small, training_of, tmp_path, monkeypatch
+    kind, stops, small, training_of, tmp_path, monkeypatch, capsys
 ):
     values = {**small, "augment": {"frequency_masks": 1, "frequency_width": 2}}
     if kind == "truncated":
@@ -126,6 +126,9 @@ def test_interrupted_training_ends_with_the_same_weights(
         )
     ]
     assert histories[0] == histories[1]
+    said = capsys.readouterr().out.splitlines()
+    epochs = {line.partition("/")[2] for line in said if line.startswith("Epoch ")}
+    assert epochs == {str(whole._config.training.epochs)}
 
 
 AVERAGED = {"epochs": 2, "seed": 5, "average": 2}
