@@ -168,7 +168,7 @@ def read_audio(
         AudioError: the file is missing, empty, truncated, silent, not finite or no audio, or
             a command is not allowed or fails.
     """
-    name = os.fspath(source).strip()
+    name = os.fspath(source)
     with heard(name, allow_pipes=allow_pipes) as sound:
         samples, rate = read_part(sound, name, part), int(sound.samplerate)
     return (samples if rate_hz is None else resample(samples, rate, rate_hz)), rate

@@ -58,7 +58,7 @@ def read_pieces(
     Raises:
         AudioError: as `read_audio`; what only shows in a later piece is raised there.
     """
-    name = os.fspath(source).strip()
+    name = os.fspath(source)
     with heard(name, allow_pipes=allow_pipes) as sound:
         rate = sound.samplerate
         end = sound.frames / rate if part.end is None else part.end

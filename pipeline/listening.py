@@ -10,7 +10,8 @@ from typing import Protocol
 from features.errors import ConfigError, counted
 from features.sounds import check_rate
 from pipeline.batch.exported import is_exported
-from pipeline.batch.options import check_model, given_stats, model_file
+from pipeline.batch.options import check_model, given_stats
+from pipeline.batch.plan import model_file
 from pipeline.datadir.times import PhoneInterval
 from pipeline.nnet.artefact import parse_description, read_companions
 from pipeline.nnet.recipe import stored_network

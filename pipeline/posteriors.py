@@ -12,7 +12,7 @@ import numpy as np
 from features.archive import ArchiveReader, ArchiveWriter
 from features.errors import DataError, counted, named
 from pipeline.batch.crew import Crewing
-from pipeline.batch.network import lost_utterance, network_share
+from pipeline.batch.network import content_of, lost_utterance, network_share
 from pipeline.batch.shares import cut_shares
 from pipeline.config import load, save
 from pipeline.datadir.datadir import DataDir
@@ -110,7 +110,8 @@ class Model:
             raise RuntimeError("open the model first")
         if self._crewing.alone:
             return recogniser.log_posteriors(recogniser.inputs(data))
-        work = partial(network_share, str(self._folder), str(data.path))
+        content = content_of(str(self._folder), data)
+        work = partial(network_share, str(self._folder), str(data.path), content)
         shares = cut_shares(
             data.utterances, [0] * len(data.utterances), workers=self._crewing.nj
         )

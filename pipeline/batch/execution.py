@@ -13,10 +13,11 @@ from pipeline.batch.candidates import is_data_dir
 from pipeline.batch.crew import Crew, Crewing
 from pipeline.batch.discovery import discover
 from pipeline.batch.items import Item
-from pipeline.batch.journal import WORK, FolderLock, Outcome
+from pipeline.batch.journal import WORK, FolderLock, Outcome, parts_folder
 from pipeline.batch.meter import Heard
-from pipeline.batch.options import model_file, model_recipe
-from pipeline.batch.recognition import Plan, Recognition, lost, recognise
+from pipeline.batch.options import model_recipe
+from pipeline.batch.plan import Plan
+from pipeline.batch.recognition import Recognition, lost, recognise
 from pipeline.batch.relevance import relevant
 from pipeline.batch.run import Order, Run, Totals, Work
 from pipeline.batch.shares import cut_shares
@@ -24,22 +25,13 @@ from pipeline.config import check, save
 from pipeline.decoding.settings import DecodeSettings
 from pipeline.nnet.artefact import GRAMMAR
 from pipeline.nnet.recipe import Recipe, check_stats
-from pipeline.stage import fingerprint, note
-
-_BYTES_A_SECOND = 32_000  # of 16 kHz and 16 bits: to compare segments with files
+from pipeline.stage import note
 
 
 def result_settings(plan: Plan) -> dict[str, Any]:
     """Everything that changes a result, and that results are kept by."""
-    files = {"model": model_file(plan.model)}
-    if plan.arpa is not None:
-        files["arpa"] = Path(plan.arpa)
-    if plan.words is not None:
-        names = ("phones.txt", "lexicon.txt", "silence.txt")
-        paths = (Path(plan.words) / name for name in names)
-        files |= {path.name: path for path in paths if path.exists()}
     return {
-        **{name: fingerprint(path) for name, path in files.items()},
+        **(plan.content or plan.fingerprints()),
         "settings": check(plan.settings, DecodeSettings, source="settings").weights,
         "posteriors": plan.posteriors is not None,
         "cmvn": plan.cmvn,
@@ -67,13 +59,7 @@ def longest_first(items: Iterable[Item]) -> list[Item]:
     What is alike in length comes together, so that batches waste little on padding, and no
     worker begins a long recording when the others have nothing left.
     """
-
-    def length(item: Item) -> float:
-        if item.part.end is not None:
-            return (item.part.end - item.part.start) * _BYTES_A_SECOND
-        return item.state()[0]
-
-    return sorted(items, key=length, reverse=True)
+    return sorted(items, key=lambda item: item.size, reverse=True)
 
 
 def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
@@ -89,7 +75,7 @@ def work_of(plan: Plan, crewing: Crewing, folder: Path) -> Work:
 
     def shared(items: Iterable[Item]) -> Iterator[Outcome | Heard]:
         pending = longest_first(items)
-        sizes = [item.state()[0] for item in pending]
+        sizes = [item.size for item in pending]
         yield from crewed(lambda c: cut_shares(pending, sizes, workers=c.threads))
 
     def alone(items: Iterable[Item]) -> Iterator[Outcome | Heard]:
@@ -176,7 +162,12 @@ def run_plan(
         )
         if by_speaker:
             _check_speakers(order.stage, items, plan.model, recipe)
-        run = Run(order, chosen, result_settings(plan))
+        plan = replace(plan, content=plan.fingerprints())
+        settings = result_settings(plan)
+        if plan.posteriors is not None:
+            parts = parts_folder(order.folder, settings)
+            plan = replace(plan, posteriors=str(parts))
+        run = Run(order, chosen, settings)
         totals = run(work_of(plan, crewing, order.folder))
         save(order.folder / "settings.yaml", used)
         return totals

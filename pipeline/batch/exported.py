@@ -14,7 +14,7 @@ from features.pieces import read_pieces
 from features.spectral import FeatureOptions
 from pipeline.batch.items import Item
 from pipeline.batch.pauses import Pauses
-from pipeline.batch.windows import CONTEXT_S, LONGEST_S, PAUSE_S, Window
+from pipeline.batch.windows import CONTEXT_S, LONGEST_S, PAUSE_S, Window, check_again
 from pipeline.datadir.phones import PhoneTable
 from pipeline.nnet.artefact import TfliteModel, parse_description, read_companions
 
@@ -136,13 +136,14 @@ class WaveformListener:
             yield Window(np.concatenate(held), 0, total, 0, total, seconds)
             return
         held.clear()
-        yield from self._cut(self._pieces(item), pauses.finish(total), seconds)
+        yield from self._cut(self._pieces(item), pauses.finish(total), samples)
 
     def _cut(
-        self, pieces: Iterator[np.ndarray], cuts: list[int], seconds: float
+        self, pieces: Iterator[np.ndarray], cuts: list[int], total: int
     ) -> Iterator[Window]:
-        """Windows between cuts, with context, of samples that come in pieces."""
+        """Windows between cuts, with context, of `total` samples that come in pieces."""
         context, unit = self._network_frames(CONTEXT_S), self._unit
+        seconds = total / self.features.rate_hz
         overlap = self.features.frame_length - self.features.frame_shift
         buffer = next(pieces)
         offset = 0  # sample that `buffer` begins with
@@ -153,6 +154,7 @@ class WaveformListener:
             while offset + len(buffer) < last:
                 piece = next(pieces, None)
                 if piece is None:
+                    check_again(offset + len(buffer), before=total)
                     break  # the last network frame may hold fewer features
                 buffer = np.concatenate([buffer[begin * unit - offset :], piece])
                 offset = begin * unit

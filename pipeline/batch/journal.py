@@ -1,6 +1,7 @@
 """What became of every item: a journal that survives any death, a manifest, a lock."""
 
 import fcntl
+import hashlib
 import itertools
 import json
 import os
@@ -19,6 +20,20 @@ from pipeline.batch.phones import BLOCK, Phones, Row
 WORK = ".work"  # beside the outputs: the journal, the lock and what is not finished
 
 _DAMAGES = (ValueError, LookupError, TypeError, AttributeError)
+
+
+def parts_folder(folder: Path, settings: Mapping[str, Any] | None = None) -> Path:
+    """Where the posteriors of recordings are until they are put together.
+
+    Args:
+        folder: the output folder.
+        settings: everything that changes a result; with None the folder of all such folders.
+    """
+    place = folder / WORK / "posteriors"
+    if settings is None:
+        return place
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return place / hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,31 @@
 """A network over the utterances of a data dir, in a worker."""
 
 import functools
+import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from features.errors import DataError
-from pipeline.datadir.datadir import read_datadir, restrict
+from pipeline.datadir.datadir import DataDir, read_datadir, restrict
+from pipeline.stage import fingerprint
 
 if TYPE_CHECKING:
     from pipeline.nnet.recogniser import Recogniser
 
 
-@functools.cache
-def _recogniser(model: str) -> "Recogniser":
+def content_of(model: str, data: DataDir) -> str:
+    """Identifies a model dir, and what features a data dir has."""
+    tables = (data.utt2spk, data.feats, data.cmvn)
+    said = [fingerprint(Path(model) / "final.keras"), *map(str, tables)]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+
+
+# Of one content each: a worker that lives long sees models and data that were made again.
+@functools.lru_cache(maxsize=1)
+def _recogniser(model: str, content: str) -> "Recogniser":
     from pipeline.nnet.recogniser import load_recogniser
     from pipeline.nnet.threads import one_thread_an_operation
 
@@ -22,15 +33,24 @@ def _recogniser(model: str) -> "Recogniser":
     return load_recogniser(model)
 
 
-_data = functools.cache(read_datadir)
+@functools.lru_cache(maxsize=1)
+def _data(data: str, content: str) -> DataDir:
+    return read_datadir(data)
 
 
 def network_share(
-    model: str, data: str, utterances: Sequence[str]
+    model: str, data: str, content: str, utterances: Sequence[str]
 ) -> list[tuple[str, np.ndarray]]:
-    """Log-posteriors [T, S] of some utterances of a data dir with features, in their order."""
-    chosen = restrict(_data(data), set(utterances))
-    recogniser = _recogniser(model)
+    """Log-posteriors [T, S] of some utterances of a data dir with features, in their order.
+
+    Args:
+        model: model dir.
+        data: data dir.
+        content: `content_of` both.
+        utterances: names.
+    """
+    chosen = restrict(_data(data, content), set(utterances))
+    recogniser = _recogniser(model, content)
     return list(recogniser.log_posteriors(recogniser.inputs(chosen)))
 
 

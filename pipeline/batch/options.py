@@ -13,7 +13,7 @@ from pipeline.batch.crew import Crewing
 from pipeline.batch.exported import is_exported
 from pipeline.batch.journal import WORK
 from pipeline.batch.outputs import RESULTS
-from pipeline.batch.recognition import Plan
+from pipeline.batch.plan import Plan, model_file
 from pipeline.datadir.lang import read_lang
 from pipeline.decoding.settings import chosen_settings
 from pipeline.nnet.artefact import (
@@ -78,11 +78,6 @@ def processors(crewing: Crewing) -> int:
     if crewing.scheduler is not None:
         return 1
     return max(1, len(os.sched_getaffinity(0)) // crewing.nj)
-
-
-def model_file(model: str) -> Path:
-    """The file that a model is in: an exported one, or that of a model dir."""
-    return Path(model) if is_exported(model) else Path(model) / "final.keras"
 
 
 def check_model(model: str) -> None:

@@ -7,16 +7,15 @@ import itertools
 import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from features.archive import ArchiveReader
 from features.errors import DataError, KeraldiError
-from features.frontend import FrontendOptions
 from features.normalize import CmvnStats
 from pipeline.batch.allocation import give_back_freed, give_back_large
 from pipeline.batch.assembly import Assembly
@@ -29,7 +28,9 @@ from pipeline.batch.items import Item
 from pipeline.batch.journal import Outcome
 from pipeline.batch.meter import Heard
 from pipeline.batch.phones import FOUND
+from pipeline.batch.plan import Plan
 from pipeline.batch.reading import Fault, Reading
+from pipeline.batch.relevance import stats_digest
 from pipeline.batch.shares import tell
 from pipeline.batch.turns import Turns
 from pipeline.batch.windows import Listener, Window
@@ -42,38 +43,6 @@ if TYPE_CHECKING:
     from pipeline.nnet.recogniser import Recogniser
 
 _TRIMMED = 4  # batches from one giving back of freed memory, which costs, to the next
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What makes a recogniser at work; plain values, so that any process can be told.
-
-    Attributes:
-        model: model dir, or a `.tflite` file.
-        arpa: phone n-gram, or None.
-        settings: `DecodeSettings` as plain values.
-        posteriors: folder for log-posteriors, or None.
-        words: lang dir to align words with, or None.
-        cmvn: statistics [2, F + 1] for all audio, or None for the model's, speaker's or file's.
-        allow_pipes: whether commands in wav.scp may be run.
-        threads: batches under way at once.
-        grammar: an ARPA file's text in place of `arpa`: that of an exported model.
-    """
-
-    model: str
-    arpa: str | None
-    settings: dict[str, Any]
-    posteriors: str | None = None
-    words: str | None = None
-    cmvn: list[list[float]] | None = None
-    allow_pipes: bool = False
-    threads: int = 1
-    grammar: str | None = None
-
-    def by_speaker(self, frontend: FrontendOptions) -> bool:
-        """Whether the model is given the statistics of an item's speaker."""
-        fixed = self.cmvn is not None or is_exported(self.model)
-        return frontend.cmvn == "speaker" and not fixed
 
 
 def _load(model: str, callers: int) -> "Recogniser | ExportedNetwork":
@@ -164,9 +133,13 @@ class Recognition:
         if not self._by_speaker or item.cmvn is None or item.speaker is None:
             return None
         with self._lock:
-            if item.cmvn not in self._speakers:
-                self._speakers[item.cmvn] = ArchiveReader(item.cmvn)
-            reader = self._speakers[item.cmvn]
+            held = self._speakers.get(item.cmvn)
+            if held is not None and item.speaker in held:
+                matrix = held[item.speaker]
+                if item.stats in ("", stats_digest(matrix)):
+                    return CmvnStats(matrix)
+            # Not opened yet, or made again since an earlier run of this process opened it.
+            reader = self._speakers[item.cmvn] = ArchiveReader(item.cmvn)
             if item.speaker not in reader:
                 raise DataError(
                     f"{item.cmvn}: no statistics of speaker {item.speaker!r}; run keraldi "
@@ -257,12 +230,21 @@ def _given_up(assembly: Assembly, fault: Fault) -> list[Outcome | Heard]:
     return [] if outcome is None else [outcome]
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)
 def _known(plan: str) -> Recognition:
-    """One recogniser for all shares that a worker gets, some at a time if it has threads."""
+    """One recogniser for all shares of a run that a worker gets, some at a time if it has threads.
+
+    Raises:
+        DataError: the model, n-gram or lexicon are no longer what they were when it began.
+    """
     from distributed import get_worker
 
     values = Plan(**json.loads(plan))
+    if values.content not in (None, values.fingerprints()):
+        raise DataError(
+            f"{values.model}: it, its n-gram or lexicon changed while they were in use, or other "
+            "machines see others; give the same command again"
+        )
     return Recognition(values, callers=values.threads * get_worker().state.nthreads)
 
 

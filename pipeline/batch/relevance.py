@@ -5,10 +5,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
+import numpy as np
+
 from features.archive import ArchiveReader
 from features.errors import KeraldiError
 from features.sounds import command_fault
 from pipeline.batch.items import Item
+
+
+def stats_digest(matrix: np.ndarray) -> str:
+    """Identifies the statistics [2, F + 1] of a speaker."""
+    return hashlib.sha256(matrix.tobytes()).hexdigest()[:16]
 
 
 def relevant(
@@ -35,7 +42,7 @@ def relevant(
             stats = reader(cmvn)[name]
         except (KeraldiError, LookupError, OSError) as error:
             return f"{type(error).__name__}: {error}"
-        return hashlib.sha256(stats.tobytes()).hexdigest()[:16]
+        return stats_digest(stats)
 
     chosen = []
     for item in items:

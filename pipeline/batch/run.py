@@ -11,15 +11,16 @@ from typing import Any
 
 from features.errors import counted
 from features.files import write_text
-from pipeline.batch.assembly import sweep_parts
+from pipeline.batch.assembly import part_path, sweep_parts
 from pipeline.batch.items import Item
-from pipeline.batch.journal import WORK, Journal, Outcome, write_manifest
+from pipeline.batch.journal import Journal, Outcome, parts_folder, write_manifest
 from pipeline.batch.meter import Heard, Meter, clock_time
 from pipeline.batch.outputs import Outputs, write_posteriors
 from pipeline.stage import note
 
 Work = Callable[[Iterable[Item]], Iterator[Outcome | Heard]]
-_MANIFEST_S = 10.0  # between two manifests of a run
+_MANIFEST_S = 10.0  # between two manifests of a run, at least
+_MANIFEST_SHARE = 20  # times what writing one takes, for that grows with the corpus
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,6 @@ class Order:
     posteriors: bool = False
     max_failures: int | None = None
     retry_failed: bool = False
-
-    @property
-    def parts(self) -> Path:
-        """Where posteriors are until they are put together."""
-        return self.folder / WORK / "posteriors"
 
 
 @dataclass
@@ -81,14 +77,25 @@ class Totals:
 
 
 def _pending(
-    items: Sequence[Item], journal: Journal, *, retry_failed: bool
+    items: Sequence[Item], journal: Journal, parts: Path | None, *, retry_failed: bool
 ) -> list[Item]:
-    """What is to do: what is not in the journal, or is no longer as it was then."""
-    outdated = {
-        item.id
-        for item, outcome in journal.outcomes(list(items))
-        if not outcome.still_holds(item) or (retry_failed and not outcome.done)
-    }
+    """What is to do: what is not in the journal, or is no longer as it was then.
+
+    Args:
+        items: all there is.
+        journal: what became of them.
+        parts: where the posteriors of all that is done must be, or None.
+        retry_failed: whether what failed is tried again.
+    """
+
+    def holds(item: Item, outcome: Outcome) -> bool:
+        if not outcome.done:
+            return outcome.still_holds(item) and not retry_failed
+        there = parts is None or part_path(parts, item.id).exists()
+        return outcome.still_holds(item) and there
+
+    outcomes = journal.outcomes(list(items))
+    outdated = {item.id for item, outcome in outcomes if not holds(item, outcome)}
     journal.forget(outdated)
     return [item for item in items if item.id not in journal]
 
@@ -108,6 +115,7 @@ class Run:
         self._order = order
         self._items = tuple(items)
         self._journal = Journal(order.folder, settings)
+        self._parts = parts_folder(order.folder, settings)
         self._totals = Totals(found=len(items))
 
     def _forget_old(self) -> None:
@@ -116,6 +124,9 @@ class Run:
         self._order.outputs.forget(names)
         for name in ("summary.json", "posteriors.scp", "posteriors.ark"):
             (self._order.folder / name).unlink(missing_ok=True)
+        for other in parts_folder(self._order.folder).glob("*"):
+            if other != self._parts:
+                shutil.rmtree(other, ignore_errors=True)
 
     def _open(self) -> None:
         """Opens the journal, and says what of an older one is not used."""
@@ -128,7 +139,7 @@ class Run:
                 "the first new one"
             )
         elif not goes_on:
-            shutil.rmtree(order.parts, ignore_errors=True)
+            shutil.rmtree(parts_folder(order.folder), ignore_errors=True)
         if others := self._others():
             note(
                 f"{order.stage}: {counted(len(others), 'recording')} that earlier runs did into "
@@ -154,7 +165,9 @@ class Run:
         order.outputs.check()
         self._open()
         try:
-            pending = _pending(self._items, journal, retry_failed=order.retry_failed)
+            parts = self._parts if order.posteriors else None
+            retry = order.retry_failed
+            pending = _pending(self._items, journal, parts, retry_failed=retry)
             before = Counter(journal.status(item.id) for item in self._items)
             self._totals.done_before = before["done"]
             self._totals.failed_before = before["failed"]
@@ -175,9 +188,9 @@ class Run:
     def _work(self, pending: list[Item], work: Work) -> None:
         """Runs the work and writes down what comes of it, until it ends or fails too often."""
         order, journal, totals = self._order, self._journal, self._totals
-        sizes = {item.id: item.state()[0] for item in pending}
+        sizes = {item.id: item.size for item in pending}
         meter = Meter(order.stage, total=len(pending), size=sum(sizes.values()))
-        failures, written = self._failures(), time.monotonic()
+        failures, due = self._failures(), time.monotonic() + _MANIFEST_S
         if journal.begun:
             (order.folder / "summary.json").unlink(missing_ok=True)
         outcomes = work(pending)
@@ -205,9 +218,10 @@ class Run:
                 if order.max_failures is not None and failures > order.max_failures:
                     totals.stopped = True
                     break
-                if time.monotonic() - written > _MANIFEST_S:
+                if (began := time.monotonic()) > due:
                     write_manifest(order.folder, self._items, journal)
-                    written = time.monotonic()
+                    took = time.monotonic() - began
+                    due = began + max(_MANIFEST_S, _MANIFEST_SHARE * took)
         finally:
             meter.close()
             if hasattr(outcomes, "close"):
@@ -243,8 +257,8 @@ class Run:
         totals.pending = totals.found - totals.done - totals.failed
         if order.posteriors:
             names = (o.id for o in self.outcomes() if o.done)
-            write_posteriors(order.folder, order.parts, names)
-            sweep_parts(order.parts)
+            write_posteriors(order.folder, self._parts, names)
+            sweep_parts(self._parts)
         record = json.dumps(vars(totals), indent=1)
         write_text(order.folder / "summary.json", record + "\n")
         self._tell()

@@ -122,7 +122,7 @@ def after_death(share: Share[T], died: Died) -> tuple[list[Share[T]], Sequence[T
     number = died.item
     parts = [
         Share(share.items[:number]),
-        Share(share.items[number + 1 :], one_by_one=True),
+        Share(share.items[number + 1 :]),  # of these a first death gives none up
     ]
     return [part for part in parts if part.items], [share.items[number]]
 

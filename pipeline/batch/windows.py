@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.errors import DataError
 from features.frontend import FrontendOptions, transform
 from features.normalize import CmvnStats
 from features.pieces import feature_pieces, read_pieces
@@ -38,6 +39,19 @@ class Window:
     skipped: int
     total: int
     seconds: float
+
+
+def check_again(read: int, *, before: int) -> None:
+    """Checks that a second reading ends where the first did; both in frames, or samples.
+
+    Raises:
+        DataError: it ends earlier.
+    """
+    if read < before:
+        raise DataError(
+            "shorter when it was read again, for its windows: it changed meanwhile, or its "
+            "command prints something else each time; give the same command again"
+        )
 
 
 @dataclass(frozen=True)
@@ -141,16 +155,17 @@ class Listener:
             return
         held.clear()
         cuts = pauses.finish(pauses.frames)
-        yield from self._cut(self._pieces(item, [0]), cuts, chosen, seconds)
+        yield from self._cut(self._pieces(item, [0]), cuts, chosen, total, seconds)
 
     def _cut(
         self,
         pieces: Iterable[np.ndarray],
         cuts: list[int],
         stats: CmvnStats | None,
+        total: int,
         seconds: float,
     ) -> Iterator[Window]:
-        """Windows between cuts, with context, of features that come in pieces."""
+        """Windows between cuts, with context, of `total` features that come in pieces."""
         skip, context = self.frontend.skip, self._network_frames(CONTEXT_S)
         stream = iter(pieces)
         buffer = next(stream)
@@ -161,6 +176,7 @@ class Listener:
             while offset + len(buffer) < until * skip:
                 piece = next(stream, None)
                 if piece is None:
+                    check_again(offset + len(buffer), before=total)
                     break  # the last network frame may hold fewer features
                 buffer = np.concatenate([buffer[begin * skip - offset :], piece])
                 offset = begin * skip

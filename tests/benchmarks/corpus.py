@@ -10,7 +10,7 @@ Figures, each of one run on this machine with both sides alternating:
   one short file. The network runs its best of two ways: one caller with TensorFlow's own
   threads, or a caller a processor. end_to_end_of_large_model: the same with a network of the
   size that recurrent.py measures, in both directions and not trained, in the place of the model's.
-- vs_pocketsphinx_allphone: against pocketsphinx's phone loop as its package runs it, in one process;
+- vs_pocketsphinx_allphone: against pocketsphinx's phone loop as its package runs it, one process;
   vs_pocketsphinx_a_processor: against as many such processes as there are processors.
 - scaling_2_over_1: --nj 2 over --nj 1, one thread each, in the time that four fifths of all files
   of the corpus add; scaling_of_bare_networks: what two processes with the network alone gain over

@@ -57,6 +57,13 @@ def test_floats_may_pass_full_scale_a_little(tmp_path):
     assert np.abs(read_audio(tmp_path / "a.wav")[0]).max() > 1
 
 
+def test_a_space_before_a_name_is_part_of_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("a.wav", TONE, RATE)
+    soundfile.write(" a.wav", TONE[:8000], RATE)
+    assert [len(read_audio(name)[0]) for name in ("a.wav", " a.wav")] == [RATE, 8000]
+
+
 def test_rates_are_changed(tmp_path):
     soundfile.write(tmp_path / "a.wav", TONE, RATE)
     samples, rate = read_audio(tmp_path / "a.wav", rate_hz=8000)

@@ -12,7 +12,7 @@ from pipeline.batch.begun import Begun
 from pipeline.batch.crew import Crewing
 from pipeline.batch.items import Item
 from pipeline.batch.journal import WORK, Outcome
-from pipeline.batch.recognition import Plan
+from pipeline.batch.plan import Plan
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cloudpickle
@@ -13,7 +14,11 @@ from distributed import LocalCluster
 
 from features.errors import ConfigError, DataError
 from pipeline.batch.crew import Crew, Crewing
-from pipeline.batch.shares import attempt, cut_shares, tell
+from pipeline.batch.network import content_of
+from pipeline.batch.plan import Plan
+from pipeline.batch.recognition import recognise
+from pipeline.batch.shares import Died, Share, after_death, attempt, cut_shares, tell
+from pipeline.datadir.datadir import DataDir
 from pipeline.nnet.recipe import ROWS
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -203,3 +208,31 @@ def test_an_interrupt_reaches_workers_through_their_stage_only(tmp_path, when):
     assert said == ("keraldi stage: interrupted; the same command goes on from here\n")
     assert process.returncode == 130
     assert not (tmp_path / "marks").exists()
+
+
+def test_what_did_not_die_yet_is_not_set_aside_at_a_first_death():
+    alone = Share(list("abcdef"), one_by_one=True)
+    shares, given_up = after_death(alone, Died(2))
+    assert (shares, given_up) == ([Share(["a", "b"]), Share(["d", "e", "f"])], ["c"])
+    (again,), given_up = after_death(shares[1], Died(None))
+    assert (again, given_up) == (Share(["d", "e", "f"], one_by_one=True), [])
+
+
+def test_a_worker_does_not_take_another_model_for_the_one_it_is_told_of(tmp_path):
+    model = tmp_path / "model.tflite"
+    model.write_bytes(b"one")
+    plan = Plan(str(model), None, {})
+    told = replace(plan, content=plan.fingerprints())
+    model.write_bytes(b"two")
+    with pytest.raises(DataError, match="changed while they were in use"):
+        recognise(told, [])
+
+
+def test_a_model_or_data_dir_that_is_made_again_is_another(tmp_path):
+    (tmp_path / "final.keras").write_bytes(b"one")
+    data = DataDir(tmp_path, {}, {"u": "s"}, feats={"u": "feats.ark:1"})
+    seen = {content_of(str(tmp_path), data)}
+    seen.add(content_of(str(tmp_path), replace(data, feats={"u": "feats.ark:2"})))
+    (tmp_path / "final.keras").write_bytes(b"two")
+    seen.add(content_of(str(tmp_path), data))
+    assert len(seen) == 3

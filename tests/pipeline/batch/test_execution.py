@@ -3,9 +3,24 @@
 import pytest
 
 from features.errors import ConfigError
-from features.parts import Part
+from features.parts import WHOLE, Part
 from pipeline.batch.execution import find_items, longest_first
 from pipeline.batch.items import Item
+
+
+@pytest.mark.parametrize(
+    ("part", "size"),
+    [
+        (WHOLE, 90_000),
+        (Part(1.0), 90_000),
+        (Part(1.0, 2.0), 32_000),
+        (Part(1, 9), 90_000),
+    ],
+)
+def test_a_segment_is_as_large_as_it_is_long(tmp_path, part, size):
+    (tmp_path / "x").write_bytes(bytes(90_000))
+    assert Item("x", str(tmp_path / "x"), part).size == size
+    assert Item("x", "sox x |", Part(1.0, 9.0)).size == 8 * 32_000
 
 
 def test_long_recordings_come_first(tmp_path):

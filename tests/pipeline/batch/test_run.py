@@ -17,7 +17,7 @@ from features.errors import ConfigError, DataError
 from features.parts import Part
 from pipeline.batch.assembly import Assembly, part_path, sweep_parts
 from pipeline.batch.items import Item
-from pipeline.batch.journal import FolderLock, Outcome
+from pipeline.batch.journal import FolderLock, Outcome, parts_folder
 from pipeline.batch.meter import Heard
 from pipeline.batch.outputs import Outputs
 from pipeline.batch.phones import FOUND
@@ -472,3 +472,53 @@ def test_nothing_stays_of_posteriors_that_are_given_up(tmp_path, end):
         assert assembly.fail(item, "broken; mend it").reason == "broken"
     assembly.close()
     assert list(part_path(tmp_path, item.id).parent.iterdir()) == []
+
+
+def leaving(parts, value: float, *, deaths: int | None = None):
+    """Work that leaves posteriors, all of them of one value, and dies after so many."""
+
+    def work(items):
+        for count, item in enumerate(items):
+            path = part_path(parts, item.id)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            kaldiio.save_mat(str(path), np.full((2, 1), value, np.float32))
+            if count == deaths:
+                raise Killed
+            yield outcome(item)
+
+    return work
+
+
+def test_a_run_with_other_settings_that_dies_leaves_posteriors_alone(tmp_path):
+    items, out = make_items(tmp_path, 3), tmp_path / "out"
+
+    def run(model: str, value: float, **more) -> None:
+        settings = {"model": model}
+        work = leaving(parts_folder(out, settings), value, **more)
+        make_run(out, items, settings=settings, posteriors=True)(work)
+
+    run("m", 1.0)
+    with pytest.raises(Killed):
+        run("n", 2.0, deaths=0)
+    (out / "posteriors.ark").unlink()
+    run("m", 3.0)  # has nothing to do
+    found = kaldiio.load_scp(str(out / "posteriors.scp"))
+    assert {key: float(found[key].max()) for key in found} == dict.fromkeys(
+        ("u0", "u1", "u2"), 1.0
+    )
+    run("n", 2.0)
+    assert not parts_folder(out, {"model": "m"}).exists()
+
+
+def test_a_recording_whose_posteriors_are_gone_is_done_again(tmp_path):
+    items, out, settings = make_items(tmp_path, 3), tmp_path / "out", {"model": "m"}
+    parts, asked = parts_folder(out, settings), []
+    make_run(out, items, posteriors=True)(leaving(parts, 1.0))
+    part_path(parts, "u1").unlink()
+
+    def work(items):
+        asked.extend(item.id for item in items)
+        yield from leaving(parts, 2.0)(items)
+
+    make_run(out, items, posteriors=True)(work)
+    assert asked == ["u1"]

@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
 
+from features.errors import DataError
 from features.frontend import FrontendOptions, transform
 from features.normalize import CmvnStats
 from features.spectral import FeatureOptions, compute_features
 from pipeline.batch import windows
+from pipeline.batch.exported import WaveformListener
 from pipeline.batch.items import Item
 from pipeline.batch.windows import Listener
 
@@ -73,3 +77,24 @@ def test_the_speakers_statistics_are_used_where_they_are_known(recording):
     stats = CmvnStats.from_frames(raw + 1)
     (window,) = Listener(options, frontend).windows(item, stats)
     np.testing.assert_array_equal(window.frames, transform(raw, stats, frontend))
+
+
+@pytest.mark.parametrize("second", [2.9, 1.0])
+@pytest.mark.parametrize("exported", [False, True])
+def test_what_is_shorter_when_read_again_is_told(
+    recording, tmp_path, monkeypatch, second, exported
+):
+    item, samples = recording
+    soundfile.write(tmp_path / "less.flac", samples[: round(second * 16000)], 16000)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.batch.windows.LONGEST_S", 1.2)
+    monkeypatch.setattr("pipeline.batch.exported.LONGEST_S", 1.2)
+    item = replace(item, source="cat x.flac; cp less.flac x.flac |")
+    options = FeatureOptions()
+    listener = (
+        WaveformListener(options, 3, True)
+        if exported
+        else Listener(options, FrontendOptions(stack=3, skip=3), allow_pipes=True)
+    )
+    with pytest.raises(DataError, match="shorter when it was read again"):
+        list(listener.windows(item))
