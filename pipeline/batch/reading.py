@@ -9,7 +9,7 @@ from pipeline.nnet.recipe import ROWS
 
 _POOLED = 8 * ROWS  # windows that are sorted by length among each other
 POOLED_BYTES = 16 << 20  # network input read ahead
-_LONG = (
+LONG = (
     500  # frames: of longer windows half as many go together, for the memory they take
 )
 
@@ -61,7 +61,7 @@ class Pool:
         batches: list[list[Reading]] = []
         for start in range(0, len(readings), ROWS):
             batch = readings[start : start + ROWS]
-            half = ROWS // 2 if _length(batch[-1]) > _LONG else ROWS
+            half = ROWS // 2 if _length(batch[-1]) > LONG else ROWS
             batches += filter(None, (batch[:half], batch[half:]))
         return batches
 

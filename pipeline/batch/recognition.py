@@ -29,7 +29,7 @@ from pipeline.batch.journal import Outcome
 from pipeline.batch.meter import Heard
 from pipeline.batch.phones import FOUND
 from pipeline.batch.plan import Plan
-from pipeline.batch.reading import Fault, Reading
+from pipeline.batch.reading import LONG, Fault, Reading
 from pipeline.batch.relevance import stats_digest
 from pipeline.batch.shares import tell
 from pipeline.batch.turns import Turns
@@ -42,7 +42,8 @@ from pipeline.nnet.artefact import GRAMMAR
 if TYPE_CHECKING:
     from pipeline.nnet.recogniser import Recogniser
 
-_TRIMMED = 4  # batches from one giving back of freed memory, which costs, to the next
+# Batches of short windows from one giving back of freed memory, which costs, to the next.
+_TRIMMED = 4
 
 
 def _load(model: str, callers: int) -> "Recogniser | ExportedNetwork":
@@ -199,7 +200,8 @@ class Recognition:
             elif assembly.awaits(item):
                 share = window.count / window.total
                 found.append(Heard(item.id, share, share * window.seconds))
-        if next(self._batches) % _TRIMMED == 0:
+        longest = max(reading.window.count for reading in readings)
+        if longest > LONG or next(self._batches) % _TRIMMED == 0:
             give_back_freed()
         return found
 
