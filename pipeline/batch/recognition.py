@@ -242,7 +242,14 @@ def _known(plan: str) -> Recognition:
     from distributed import get_worker
 
     values = Plan(**json.loads(plan))
-    if values.content not in (None, values.fingerprints()):
+    try:
+        seen = values.fingerprints()
+    except OSError as error:
+        raise DataError(
+            f"{error.filename}: a worker cannot read it ({error.strerror}); put it where all "
+            "machines see it"
+        ) from None
+    if values.content not in (None, seen):
         raise DataError(
             f"{values.model}: it, its n-gram or lexicon changed while they were in use, or other "
             "machines see others; give the same command again"

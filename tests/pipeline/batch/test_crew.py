@@ -226,6 +226,9 @@ def test_a_worker_does_not_take_another_model_for_the_one_it_is_told_of(tmp_path
     model.write_bytes(b"two")
     with pytest.raises(DataError, match="changed while they were in use"):
         recognise(told, [])
+    model.unlink()
+    with pytest.raises(DataError, match="model.tflite: a worker cannot read it"):
+        recognise(told, [])
 
 
 def test_a_model_or_data_dir_that_is_made_again_is_another(tmp_path):
