@@ -2,13 +2,23 @@
 
 import importlib.util
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from features.errors import ConfigError, DataError, counted
 from features.files import check_apart, write_text
+from pipeline.artefacts import (
+    FILES,
+    PROOF,
+    Format,
+    asked,
+    forget,
+    remove,
+    size,
+    sources,
+    whole,
+)
 from pipeline.batch.options import check_folder
 from pipeline.datadir.lang import read_lang
 from pipeline.decoding.settings import check_grammar, read_settings
@@ -34,14 +44,6 @@ if TYPE_CHECKING:
     from pipeline.nnet.runtime import ModelDir
     from pipeline.nnet.waveform import WaveformModel
 
-Format = Literal["keras", "saved_model", "tflite", "int8", "onnx"]
-FILES: dict[Format, str] = {
-    "keras": "model.keras",
-    "saved_model": "saved_model",
-    "tflite": "model.tflite",
-    "int8": "model.int8.tflite",
-    "onnx": "model.onnx",
-}
 _NEEDS: dict[Format, tuple[str, ...]] = {  # modules beside TensorFlow
     "tflite": ("ai_edge_litert",),
     "int8": ("ai_edge_litert",),
@@ -74,18 +76,6 @@ def _write(
             conversion.write_tflite(model, path, companions, streams=streams, int8=int8)
 
 
-def _size(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder."""
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    path.unlink(missing_ok=True)
-
-
 def _row(kind: Format, path: Path, reference: Heard, heard: Heard) -> dict[str, Any]:
     """What is known of one artefact, and whether it is good enough to keep."""
     difference = largest_difference(reference.posteriors, heard.posteriors)
@@ -98,7 +88,7 @@ def _row(kind: Format, path: Path, reference: Heard, heard: Heard) -> dict[str, 
         good = change is not None and change <= _INT8_POINTS
     return {
         "file": path.name,
-        "bytes": _size(path),
+        "bytes": size(path),
         "times_real_time": heard.times_real_time,
         "largest_difference": difference,
         "per": per,
@@ -139,23 +129,6 @@ def _has(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def _inputs(
-    model: str,
-    data: str | None,
-    lang: str | None,
-    arpa: str | None,
-    settings: str | None,
-    cmvn: str | None,
-) -> list[Path]:
-    """The files that an export depends on."""
-    inputs = [Path(model) / "final.keras", *(Path(p or "") for p in (arpa, settings))]
-    inputs += [Path(cmvn)] if cmvn else []
-    if data and lang:
-        inputs += [Path(data) / "wav.scp", Path(data) / "text"]
-        inputs += [Path(lang) / "phones.txt", Path(lang) / "fold.map"]
-    return inputs
-
-
 def _companions(
     description: str, arpa: str | None, settings: str | None
 ) -> dict[str, str]:
@@ -173,7 +146,7 @@ def _judge(rows: list[dict[str, Any]], folder: Path) -> None:
     for row in rows:
         if row["kept"]:
             continue
-        _remove(folder / row["file"])
+        remove(folder / row["file"])
         if row["file"] != FILES["int8"]:
             wrong.append(
                 f"{folder / row['file']}: log-posteriors differ by "
@@ -205,7 +178,7 @@ def _make(
             _write(kind, model, path, companions, streams=description.streams)
             heard = hear(trial, Recogniser.load(path).runtime, search)
         except BaseException:  # none stays that was not compared
-            _remove(path)
+            remove(path)
             raise
         rows.append(_row(kind, path, reference, heard))
     return rows
@@ -247,15 +220,17 @@ def export(
     check_folder(
         out,
         begun=(_BEGUN, ".stamps/export.json"),
-        makes=(*FILES.values(), "parity.json"),
+        makes=(*FILES.values(), PROOF),
         what="an export",
     )
     if settings is not None:
         check_grammar(read_settings(settings), settings, given=arpa is not None)
     wanted, folder = _formats(formats, data), Path(out)
-    inputs = _inputs(model, data, lang, arpa, settings, cmvn)
-    stamp = Stamp.of(folder, "export", settings={"formats": wanted}, inputs=inputs)
-    if stamp.matches(folder / "parity.json"):
+    inputs = sources(model, data, lang, arpa, settings)
+    stamp = Stamp.of(
+        folder, "export", settings=asked(model, wanted, data, cmvn), inputs=inputs
+    )
+    if stamp.matches(folder / PROOF) and whole(folder):
         note(f"export: {folder} is up to date")
         return
     from pipeline.nnet.runtime import ModelDir  # brings TensorFlow
@@ -269,14 +244,15 @@ def export(
     trial = noise_trial(rate_hz)
     if data and lang:
         trial = data_trial(data, read_lang(lang), rate_hz, allow_pipes=allow_pipes)
-    stamp.clear()
-    write_text(folder / _BEGUN, "")
     reference = hear(trial, trained, search)
+    write_text(folder / _BEGUN, "")  # first: without it the folder would be another's
+    stamp.clear()
+    forget(folder)
     companions = _companions(description.to_json(), arpa, settings)
     rows = _make(wanted, trained, folder, companions, trial, search, reference)
     _report(folder, trial, reference, rows, description)
     _judge(rows, folder)
-    stamp.write(folder / "parity.json")
+    stamp.write(folder / PROOF)
 
 
 def _report(
@@ -307,7 +283,7 @@ def _report(
         },
         "artefacts": rows,
     }
-    write_text(folder / "parity.json", json.dumps(record, indent=1) + "\n")
+    write_text(folder / PROOF, json.dumps(record, indent=1) + "\n")
     said = "" if errors is None else f", {errors.line()} ({trial.policy})"
     note(
         f"export: features and trained model on {trial.name}: "

@@ -1,19 +1,24 @@
 """Stage export: every artefact is proved against the trained model, or is not kept."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from features.archive import ArchiveWriter
 from features.errors import DataError
 from pipeline import export as stage
 from pipeline.__main__ import main
 from pipeline.config import save
 from pipeline.datadir.lang import Lang, write_lang
 from pipeline.datadir.phones import Fold, PhoneTable
+from pipeline.datadir.tables import write_table
 from pipeline.decoding.settings import DecodeSettings
+from pipeline.parity import Heard
 from pipeline.recogniser import Recogniser
 
 PHONES = ("sil", "a", "b", "c", "d")
@@ -156,3 +161,70 @@ def test_settings_with_an_ngram_are_exported_with_it(random_model, tmp_path, cap
     assert exported(random_model, out, "--settings", str(settings)) == 2
     assert "a search with the n-gram lm.arpa; give it too" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_what_is_gone_is_made_again_and_what_is_old_goes(
+    random_model, tmp_path, capsys
+):
+    words = ("--formats", "keras")
+    assert exported(random_model, tmp_path, *words) == 0
+    made = (tmp_path / "model.keras").read_bytes()
+    (tmp_path / "model.keras").unlink()
+    (tmp_path / "model.tflite").write_text("of another export")
+    (tmp_path / "saved_model" / "variables").mkdir(parents=True)
+    (tmp_path / "notes.txt").write_text("precious")
+    assert exported(random_model, tmp_path, *words) == 0
+    assert len((tmp_path / "model.keras").read_bytes()) == len(made)
+    held = {path.name for path in tmp_path.iterdir()}
+    assert held == {"model.keras", "parity.json", "notes.txt", ".stamps"}
+    assert "is up to date" not in capsys.readouterr().err
+    assert exported(random_model, tmp_path, *words) == 0
+    assert "is up to date" in capsys.readouterr().err
+
+
+def statistics(folder: Path, deviation: float) -> None:
+    """A `cmvn.scp` of one speaker in its archive."""
+    stats = np.zeros((2, 13))
+    stats[1, :-1], stats[0, -1] = 100 * deviation**2, 100.0
+    with ArchiveWriter(folder / "cmvn.ark", folder / "cmvn.scp") as writer:
+        writer.write("s1", stats)
+
+
+def append(path: Path, text: str) -> None:
+    with open(path, "a") as file:
+        file.write(text)
+
+
+CHANGES = {
+    "statistics": lambda root: statistics(root, 2.0),
+    "segments": lambda root: write_table(
+        root / "data" / "segments", {n: f"{n} 0 0.3" for n in ("s1-a", "s1-b")}
+    ),
+    "utt2spk": lambda root: write_table(root / "data" / "utt2spk", {"s1-a": "s1"}),
+    "audio": lambda root: os.utime(root / "data" / "s1-a.wav", (0, 0)),
+    "speeds": lambda root: write_table(root / "data" / "utt2speed", {"s1-a": "0.9"}),
+    "silence": lambda root: append(root / "lang" / "silence.txt", "a\n"),
+    "lexicon": lambda root: write_table(
+        root / "lang" / "lexicon.txt", {p: p for p in PHONES}
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_its_proof_depends_on_is_noticed(
+    random_model, corpus, tmp_path, capsys, monkeypatch, change
+):
+    monkeypatch.setattr(stage, "hear", lambda *words: Heard({}, None, 1.0))
+    monkeypatch.setattr(stage, "_make", lambda *words: [])
+    shutil.copytree(corpus, tmp_path / "corpus")
+    monkeypatch.chdir(tmp_path / "corpus")
+    table = Path("data", "wav.scp")
+    table.write_text(table.read_text().replace(f"{corpus}/", ""))
+    statistics(Path(), 1.0)
+    words = ("--data", "data", "--lang", "lang", "--cmvn", "cmvn.scp")
+    assert exported(random_model, tmp_path / "out", *words) == 0
+    assert exported(random_model, tmp_path / "out", *words) == 0
+    assert "is up to date" in capsys.readouterr().err
+    change(Path())
+    assert exported(random_model, tmp_path / "out", *words) == 0
+    assert "is up to date" not in capsys.readouterr().err
