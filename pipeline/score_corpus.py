@@ -1,7 +1,6 @@
 """Stage score-corpus: audio with references, and a model -> phones and their error rates."""
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -89,13 +88,6 @@ def _check_phones(references: Mapping[str, Sequence[str]], model: str) -> None:
             f"score-corpus: {counted(len(strange), 'token')} of references no phones of the "
             f"model ({named(sorted(set(strange)), 5)}): all of them errors"
         )
-
-
-def _forget_scores(folder: Path) -> None:
-    """Removes the tables of an earlier run, which say nothing of this one."""
-    for name in ("scoring", "scored"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / "unscored").unlink(missing_ok=True)
 
 
 def _write_sides(
@@ -239,7 +231,7 @@ def score_corpus(
         _check_phones(references, options.model)
     totals = run_plan(order, items, plan, options.crewing, source=" ".join(paths))
     if not references.keys() & read_table(folder / "hyp").keys():
-        _forget_scores(folder)
+        order.outputs.forget_scores()
         note(
             f"score-corpus: {folder}: no recording with a reference is done, so there are no "
             "rates"

@@ -96,13 +96,14 @@ _SUFFIXES = {
     "words": "words.ctm",
     "textgrid": "TextGrid",
 }
+_SCORES = ("scoring", "scored", "unscored")  # that score-corpus adds
 # All that a run may make in its folder.
 RESULTS = (
     *STREAMS.values(),
     *_SUFFIXES,
     *("failed.jsonl", "manifest.jsonl", "summary.json", "settings.yaml"),
     *("posteriors.ark", "posteriors.scp"),
-    *("scoring", "scored", "unscored"),
+    *_SCORES,
 )
 
 
@@ -214,7 +215,15 @@ class Outputs:
             # `ctm` is a folder where there is a file for each recording.
             with contextlib.suppress(FileNotFoundError, IsADirectoryError):
                 (self._folder / name).unlink()
+        self.forget_scores()
         self.remove(names)
+
+    def forget_scores(self) -> None:
+        """Removes the rates of earlier results, which say nothing of those to come."""
+        *folders, absent = (self._folder / name for name in _SCORES)
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        absent.unlink(missing_ok=True)
 
     def complete(self, outcomes: Iterable[Outcome]) -> None:
         """Writes what is one file for all, and files of a recording that are not there yet.

@@ -192,6 +192,7 @@ class Run:
         meter = Meter(order.stage, total=len(pending), size=sum(sizes.values()))
         failures, due = self._failures(), time.monotonic() + _MANIFEST_S
         if journal.begun:
+            order.outputs.forget_scores()
             (order.folder / "summary.json").unlink(missing_ok=True)
         outcomes = work(pending)
         try:

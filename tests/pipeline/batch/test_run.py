@@ -1,5 +1,6 @@
 """Runs with made-up work: whatever happens, every item is accounted for once."""
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -104,6 +105,23 @@ def test_everything_is_accounted_for(tmp_path, capsys):
     assert (tmp_path / "out" / "hyp").read_text().splitlines()[0] == "u0 a b"
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["found"], summary["audio_seconds"]) == (6, 10.0)
+
+
+@pytest.mark.parametrize("change", ["another model", "another recording", "nothing"])
+def test_rates_of_older_results_do_not_stay(tmp_path, change):
+    items, out = make_items(tmp_path), tmp_path / "out"
+    make_run(out, items)(working([]))
+    for name in ("scoring", "scored"):
+        (out / name).mkdir()
+        (out / name / "per").write_text("of older results")
+    (out / "unscored").write_text("u1\n")
+    if change == "another recording":
+        (tmp_path / "2.wav").write_text("another")
+    model = {"model": "n" if change == "another model" else "m"}
+    with contextlib.suppress(Killed):  # before it is done
+        make_run(out, items, settings=model)(working([], deaths=1))
+    names = ("scoring", "scored", "unscored")
+    assert [(out / name).exists() for name in names] == [change == "nothing"] * 3
 
 
 @settings(max_examples=25, deadline=None)
