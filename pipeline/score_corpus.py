@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote_from_bytes
 
 from features.errors import DataError, counted, named
 from features.files import write_text
@@ -105,6 +106,26 @@ def _write_sides(
     return paths[0], paths[1], paths[2]
 
 
+def one_word(folder: str) -> str:
+    """The name of a folder as one column of a table, another one for every folder.
+
+    Spaces, marks that end a line, bytes that are no UTF-8, and the percent sign become %XX;
+    all else stays, so that it can be read and looked for.
+
+    Example:
+        >>> one_word("/data/day 1")
+        '/data/day%201'
+    """
+    return "".join(
+        (
+            mark
+            if mark.isprintable() and mark not in " %"
+            else quote_from_bytes(os.fsencode(mark))
+        )
+        for mark in folder
+    )
+
+
 def folder_table(
     sides: Sides, lang: Lang | None, folders: Mapping[str, str], how: Alignment
 ) -> str:
@@ -163,13 +184,7 @@ def _score(
     )
     phones = read_lang(lang) if lang else None
     sides = read_sides(text, hyp, phones, str(utt2spk))
-    folders = {
-        i.id: os.fsencode(i.folder)
-        .decode(errors="backslashreplace")
-        .replace(" ", "%20")
-        for i in items
-        if i.id in sides.references
-    }
+    folders = {i.id: one_word(i.folder) for i in items if i.id in sides.references}
     table = folder_table(sides, phones, folders, alignment)
     write_text(folder / "scoring" / "per_folder", table)
     done = read_table(folder / "hyp")

@@ -11,6 +11,7 @@ from pipeline.datadir.lexicon import Lexicon
 from pipeline.datadir.phones import Fold, PhoneTable
 from pipeline.datadir.tables import read_table
 from pipeline.datadir.times import read_ctm
+from pipeline.score_corpus import one_word
 from pipeline.scoring.counts import count_errors
 
 PHONES = ("sil", "a", "b", "c", "d")  # of `random_model`
@@ -89,6 +90,31 @@ def test_rates_by_file_speaker_and_folder(data, lang, random_model, tmp_path, ca
     ]
     speakers = (out / "scoring" / "per_spk").read_text().splitlines()
     assert [line.split()[0] for line in speakers[1:]] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "word"),
+    [
+        ("/data/s1/(Été)_#2", "/data/s1/(Été)_#2"),
+        ("../a b", "../a%20b"),
+        ("../a%20b", "../a%2520b"),
+        ("a\tb\nc\u2028\x1b", "a%09b%0Ac%E2%80%A8%1B"),
+        ("caf\udce9", "caf%E9"),
+    ],
+)
+def test_any_folder_is_one_column(folder, word):
+    assert one_word(folder) == word
+
+
+def test_a_folder_with_a_line_break_is_one_row(random_model, tmp_path):
+    make_audio(tmp_path / "a\tb\nc", ("x",))
+    (tmp_path / "refs").write_text("x a b\n")
+    words = [tmp_path / "a\tb\nc", "--model", random_model, "--out", tmp_path / "out"]
+    words += ["--text", tmp_path / "refs"]
+    assert main(["score-corpus", *map(str, words)]) == 0
+    table = (tmp_path / "out" / "scoring" / "per_folder").read_text()
+    rows = [line.split() for line in table.splitlines()[1:]]
+    assert {(row[0], len(row)) for row in rows} == {(f"{tmp_path}/a%09b%0Ac", 8)}
 
 
 def test_statistics_are_used_as_transcribe_uses_them(
