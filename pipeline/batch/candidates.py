@@ -27,10 +27,24 @@ class Counts:
 
 @dataclass(frozen=True)
 class Candidate:
-    """An item before its id is certain: the shortest name first, a longer one on a clash."""
+    """An item before its id is certain: the shortest name first, a longer one on a clash.
+
+    Attributes:
+        item: without its id.
+        names: one, of a table; several, of a file.
+    """
 
     item: Item
     names: tuple[str, ...]
+
+    def name(self, level: int) -> str:
+        """A name, longer at each level; after all `names` the path from the root.
+
+        That one is no other file's: links and dots are left as they are.
+        """
+        if level < len(self.names):
+            return self.names[level]
+        return safe_id(os.path.join(os.getcwd(), self.item.source))
 
 
 def _is_audio(path: str) -> bool:

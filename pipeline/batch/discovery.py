@@ -175,10 +175,12 @@ def _named(candidates: Sequence[Candidate]) -> list[Item]:
     """
     levels = [0] * len(candidates)
     while True:
-        names = [c.names[min(n, len(c.names) - 1)] for c, n in zip(candidates, levels)]
+        names = [c.name(n) for c, n in zip(candidates, levels, strict=True)]
         counts = Counter(names)
         clashes = [i for i, name in enumerate(names) if counts[name] > 1]
-        longer = [i for i in clashes if levels[i] + 1 < len(candidates[i].names)]
+        lengths = {i: len(candidates[i].names) for i in clashes}
+        longer = [i for i in clashes if levels[i] + 1 < lengths[i]]
+        longer = longer or [i for i in clashes if 1 < lengths[i] == levels[i] + 1]
         if not clashes:
             pairs = zip(candidates, names, strict=True)
             return [replace(found.item, id=name) for found, name in pairs]

@@ -47,6 +47,35 @@ def test_equal_names_are_told_apart(tmp_path):
     assert ids(*files) == sorted(safe_id(f.lstrip("/")) for f in files)
 
 
+def test_a_path_from_here_and_the_same_from_the_root_are_told_apart(
+    tmp_path, monkeypatch
+):
+    absolute = os.path.join(touch(tmp_path / "a", "q.wav"), "q.wav")
+    relative = absolute.lstrip("/")
+    touch(tmp_path / "here", relative)
+    monkeypatch.chdir(tmp_path / "here")
+    paths = {item.id: item.source for item in discover([absolute, relative]).items}
+    here = safe_id(os.path.join(os.getcwd(), relative))
+    assert paths == {safe_id(absolute): absolute, here: relative}
+
+
+def test_a_recording_named_like_a_path_is_told_apart_from_the_file(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "a/q.wav", "b/q.wav", "c.wav")
+    (tmp_path / "wav.scp").write_text("a/q.wav c.wav\nq c.wav\n")
+    found = discover(["a/q.wav", "wav.scp"])
+    assert {i.id: i.source for i in found.items} == {
+        "a/q.wav": "c.wav",
+        "q": "c.wav",
+        "q.wav": "a/q.wav",
+    }
+    names = ids("a/q.wav", "b/q.wav", "wav.scp")
+    whole = safe_id(os.path.join(os.getcwd(), "a/q.wav"))
+    assert names == sorted(["a/q.wav", "b/q.wav", "q", whole])
+
+
 def test_a_file_given_twice_is_done_once(tmp_path):
     root = touch(tmp_path, "x.wav")
     found = discover([root, os.path.join(root, "x.wav")])
