@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import IO, BinaryIO, cast
 
 from features.errors import AudioError
+from features.watcher import Watcher
 
 MOST_PIPED = 4 << 30  # bytes that a command may print
 _PIPED_AT_ONCE = 1 << 20
@@ -20,6 +21,7 @@ MOST_SILENT_S = 300.0
 
 _lock = threading.Lock()
 _running: set[int] = set()  # groups of processes
+_watcher = Watcher()
 
 
 def _kill(group: int) -> None:
@@ -30,7 +32,8 @@ def _kill(group: int) -> None:
 def end_commands() -> None:
     """Kills all commands under way, whatever thread they were started by.
 
-    They are in groups of their own, which Ctrl-C does not reach.
+    They are in groups of their own, which Ctrl-C does not reach. Without being told they end
+    with this process, even if it is killed: a watcher sees to it.
     """
     with _lock:
         for group in _running:
@@ -40,6 +43,7 @@ def end_commands() -> None:
 @contextlib.contextmanager
 def _started(command: str, complaints: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """A command of the shell and its children as a group, of which none goes on after an error."""
+    _watcher.start()
     with subprocess.Popen(
         command,
         shell=True,
@@ -49,6 +53,7 @@ def _started(command: str, complaints: IO[bytes]) -> Iterator[subprocess.Popen[b
     ) as process:
         with _lock:
             _running.add(process.pid)
+            _watcher.begin(process.pid)
         try:
             yield process
         finally:
@@ -56,6 +61,7 @@ def _started(command: str, complaints: IO[bytes]) -> Iterator[subprocess.Popen[b
                 _running.discard(process.pid)
             if process.returncode is None:
                 _kill(process.pid)
+            _watcher.end(process.pid)
 
 
 def _silent(command: str) -> AudioError:

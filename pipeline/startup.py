@@ -85,3 +85,10 @@ def start_quickly() -> None:
 def dask_setup(_worker: object) -> None:
     """What dask calls in a worker that preloads this module."""
     start_quickly()
+
+
+def dask_teardown(_worker: object) -> None:
+    """What dask calls when such a worker ends, which a thread that waits for a command delays."""
+    from features.commands import end_commands
+
+    end_commands()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import cloudpickle
@@ -186,6 +187,50 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it behind an &
     sys.exit(guarded("stage", stage))
 """
+
+
+COMMANDED = INTERRUPTED.replace(
+    "    time.sleep(0.2)\n",
+    """    from features.commands import run_pipe
+    with run_pipe(f"sleep 1000 & echo $! > {items[0]}.pid; wait"):
+        pass
+""",
+)
+
+
+def gone(process: int) -> bool:
+    """Whether a process has ended; its parent may not have been told yet."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state == "Z"
+
+
+def test_an_interrupt_ends_the_commands_of_workers(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(COMMANDED)
+    children = [tmp_path / f"{number}.pid" for number in range(2)]
+    with subprocess.Popen(
+        [sys.executable, str(program), str(tmp_path / "marks")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    ) as process:
+        while not all(path.exists() and path.read_text() for path in children):
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert said == ("keraldi stage: interrupted; the same command goes on from here\n")
+    told = [path.read_text() for path in tmp_path.glob("*.pid")]
+    deadline = time.monotonic() + 5
+    while not all(gone(int(number)) for number in told if number):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("when", ["about to start", "at work"])
