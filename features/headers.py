@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from features.chunks import promised
 from features.errors import AudioError
 
-# What programs write that stream WAV into a pipe; SoX the third.
-_UNKNOWN_SIZES = (0, 0xFFFFFFFF, 0x7FFFF000, 0x7FFFFFFF)
+_RIFF_MAGIC = b"RIFF"
 _FLAC_MAGIC = b"fLaC"
 _FLAC_FRAME = 10, 65535  # bytes of a frame at least, and samples in it at most
 _SPHERE_MAGIC = b"NIST_1A"
@@ -19,20 +19,6 @@ _OGG_MAGIC = b"OggS"
 _OGG_HEADER = 27  # bytes of a page's header before its table of segments
 _OGG_LARGEST = _OGG_HEADER + 255 + 255 * 255  # a page of 255 segments of 255 bytes
 _OGG_END = 4  # the flag of a stream's last page
-
-
-def _riff_data_size(file: BinaryIO) -> tuple[int, int, int] | None:
-    """Bytes of samples that a RIFF header promises, bytes that are there, and where they begin."""
-    head = file.read(12)
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return None
-    while len(chunk := file.read(8)) == 8:
-        name, size = struct.unpack("<4sI", chunk)
-        if name == b"data":
-            start = file.tell()
-            return size, file.seek(0, os.SEEK_END) - start, start
-        file.seek(size + size % 2, os.SEEK_CUR)
-    return None
 
 
 def _sphere_fields(file: BinaryIO) -> dict[str, str] | None:
@@ -150,14 +136,14 @@ def checked(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
     if not file.read(1):
         raise AudioError(f"{name}: empty file; remove it or copy it again")
     file.seek(0)
-    sizes = _riff_data_size(file)
-    if sizes and sizes[0] not in _UNKNOWN_SIZES and sizes[1] < sizes[0]:
+    samples = promised(file)
+    if samples and not samples.kept:
         raise AudioError(
-            f"{name}: truncated: {sizes[1]} bytes of samples where the header promises "
-            f"{sizes[0]}; copy it again"
+            f"{name}: truncated: {samples.there} bytes of samples where the header promises "
+            f"{samples.size}; copy it again"
         )
     file.seek(0)
-    magic = file.read(len(_OGG_MAGIC))
+    magic = file.read(4)
     if magic == _OGG_MAGIC:
         _check_ogg(file, name)
     elif magic == _FLAC_MAGIC:
@@ -167,8 +153,8 @@ def checked(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
     if fields is not None:
         _check_sphere(fields, name)
     file.seek(0)
-    if sizes and sizes[0] == 0 and sizes[1]:
-        with _with_size(file, sizes[2], sizes[1]) as copy:
+    if samples and magic == _RIFF_MAGIC and samples.size == 0 and samples.there:
+        with _with_size(file, samples.start, samples.there) as copy:
             yield copy
     else:
         yield file
