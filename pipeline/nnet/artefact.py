@@ -19,13 +19,13 @@ from features.noise import without_noise
 from features.normalize import CmvnStats
 from pipeline.config import check
 from pipeline.nnet.chunks import ChunkStream
-from pipeline.nnet.recipe import Recipe, check_stats
+from pipeline.nnet.recipe import DAMAGES, LARGEST_TEXT, Recipe, check_stats
 
 DESCRIPTION, GRAMMAR, SETTINGS = "keraldi.json", "lm.arpa", "settings.yaml"
 CHECKSUM = (
     "crc32"  # of what is in front of these files: TFLite runs with damaged weights
 )
-_LARGEST = 1 << 26  # bytes of a companion file: more is no model of Keraldi's
+_LARGEST_GRAMMAR = 1 << 26  # bytes: more is no phone n-gram
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,13 +97,20 @@ def checksum(content: bytes) -> str:
     return f"{len(content)} {zlib.crc32(content):08x}"
 
 
+def _check_size(path: Path, name: str, size: int) -> None:
+    """DataError where a companion file has more bytes than any of Keraldi's."""
+    if size > (_LARGEST_GRAMMAR if name == GRAMMAR else LARGEST_TEXT):
+        raise DataError(
+            f"{path}: {name} in it is too large ({size} bytes); export it again"
+        )
+
+
 def _archived(path: Path) -> dict[str, str]:
     with zipfile.ZipFile(path) as archive:
         found = {}
         names = {DESCRIPTION, GRAMMAR, SETTINGS, CHECKSUM}
         for name in names & set(archive.namelist()):
-            if archive.getinfo(name).file_size > _LARGEST:
-                raise DataError(f"{path}: {name} in it is too large; export it again")
+            _check_size(path, name, archive.getinfo(name).file_size)
             found[name] = archive.read(name).decode("utf-8")
     if promised := found.pop(CHECKSUM, ""):
         with open(path, "rb") as file:
@@ -127,12 +134,14 @@ def read_companions(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     if path.is_dir():
         extra = path / "assets.extra"
-        files = extra.iterdir() if extra.is_dir() else []
+        files = list(extra.iterdir()) if extra.is_dir() else []
+        for file in files:
+            _check_size(path, file.name, file.stat().st_size)
         found = {file.name: file.read_text(encoding="utf-8") for file in files}
     elif zipfile.is_zipfile(path):
         try:
             found = _archived(path)
-        except (zipfile.BadZipFile, ValueError, EOFError, RuntimeError) as error:
+        except DAMAGES as error:
             raise DataError(f"{path}: damaged ({error}); export it again") from None
     if DESCRIPTION not in found:
         raise DataError(
@@ -146,7 +155,7 @@ def parse_description(companions: dict[str, str], source: str) -> Description:
     """Checks what `keraldi.json` says."""
     try:
         values = json.loads(companions[DESCRIPTION])
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         raise DataError(
             f"{source}: {DESCRIPTION} in it is damaged; export it again"
         ) from None

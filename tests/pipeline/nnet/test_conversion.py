@@ -181,5 +181,35 @@ def test_files_that_are_no_models_are_told(tmp_path):
         TfliteModel(path, description)
     with pytest.raises(ConfigError, match="unknown key 'recipee'"):
         parse_description({"keraldi.json": '{"recipee": 1}'}, "x")
-    with pytest.raises(DataError, match="keraldi.json in it is damaged"):
-        parse_description({"keraldi.json": "{"}, "x")
+    for text in ("{", "[" * 200_000):
+        with pytest.raises(DataError, match="keraldi.json in it is damaged"):
+            parse_description({"keraldi.json": text}, "x")
+
+
+@pytest.mark.parametrize("kind", ["tflite", "saved_model"])
+def test_a_description_of_megabytes_is_refused(tmp_path, kind):
+    path, text = tmp_path / "m", '{"a": [' + "[]," * 400_000 + "[]]}"
+    if kind == "tflite":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("keraldi.json", text)
+    else:
+        (path / "assets.extra").mkdir(parents=True)
+        (path / "assets.extra/keraldi.json").write_text(text)
+    with pytest.raises(DataError, match="keraldi.json in it is too large .1200011 by"):
+        read_companions(path)
+
+
+def test_any_damage_of_packed_companions_is_told(tmp_path):
+    path = tmp_path / "m.tflite"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("keraldi.json", described(make("dense")).to_json())
+    content, told = path.read_bytes(), 0
+    for bit in range(8 * 40, 8 * (len(content) - 60), 37):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            read_companions(path)
+        except DataError:
+            told += 1
+    assert told > 10

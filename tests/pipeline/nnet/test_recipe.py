@@ -31,6 +31,24 @@ def test_an_archive_that_unpacks_to_very_much_is_refused(tmp_path, name):
         stored_network(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"a": [' + "[]," * 400_000 + "[]]}", "config.json in it unpacks to 1200011"),
+        ("[" * 200_000, "not a model of Keraldi's .maximum recursion"),
+    ],
+)
+def test_a_configuration_of_megabytes_or_without_end_is_refused(
+    tmp_path, content, told
+):
+    with zipfile.ZipFile(
+        tmp_path / "final.keras", "w", zipfile.ZIP_DEFLATED
+    ) as archive:
+        archive.writestr("config.json", content)
+    with pytest.raises(DataError, match=told):
+        stored_network(tmp_path / "final.keras")
+
+
 def test_what_is_no_archive_is_told(tmp_path):
     path = tmp_path / "final.keras"
     path.write_text("x")
