@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from features.errors import DataError
 from features.parts import WHOLE
+from pipeline.batch.folders import walked
 from pipeline.batch.items import Item, safe_id
 from pipeline.datadir.datadir import read_datadir
 from pipeline.datadir.tables import read_table
@@ -58,29 +59,10 @@ def of_file(path: str, name: str) -> Candidate:
     return Candidate(Item("", path), (safe_id(stem), safe_id(name), path_id))
 
 
-def _walked(
-    root: str, troubles: list[OSError]
-) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As `os.walk`, then what links to folders lead to; each folder once, so no loop is endless."""
-    waiting, seen = deque([root]), set()
-    while waiting:
-        top = waiting.popleft()
-        for place, folders, files in os.walk(top, onerror=troubles.append):
-            status = os.stat(place)
-            if (status.st_dev, status.st_ino) in seen:
-                folders.clear()
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            folders.sort()
-            paths = (os.path.join(place, name) for name in folders)
-            waiting.extend(filter(os.path.islink, paths))
-            yield place, folders, files
-
-
 def _of_folder(root: str, counts: Counts) -> Iterator[Candidate]:
     """All audio below a folder; what cannot be listed is an item that fails."""
     troubles: list[OSError] = []
-    for place, folders, files in _walked(root, troubles):
+    for place, folders, files in walked(root, troubles):
         counts.data_dirs += is_data_dir(place)
         for name in sorted(files):
             path = os.path.join(place, name)

@@ -20,6 +20,7 @@ from pipeline.batch.candidates import (
     of_file,
     of_table,
 )
+from pipeline.batch.folders import expanded
 from pipeline.batch.items import Item
 
 _LISTS = frozenset((".txt", ".lst", ".list"))
@@ -75,7 +76,7 @@ def _of_pattern(pattern: str, place: str, counts: Counts) -> Iterator[Candidate]
     if os.path.lexists(pattern) or not glob.has_magic(pattern):
         matches = [pattern]
     else:
-        matches = sorted(glob.glob(pattern, recursive=True))
+        matches = expanded(pattern)
     if not matches:
         raise DataError(f"{place}: {pattern!r} matches nothing; mend the pattern")
     for match in matches:
