@@ -1,7 +1,7 @@
 """Files, folders, tables and data dirs -> candidates: items before their ids are certain."""
 
 import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
