@@ -10,6 +10,7 @@ from urllib.parse import quote_from_bytes
 from features.parts import WHOLE, Part
 
 _BYTES_A_SECOND = 32_000  # of 16 kHz and 16 bits: to compare segments with files
+_OF_COMMANDS = 1 << 40  # bytes: more than one prints, whatever segments say
 _OTHER = re.compile(r"[^\w+,=@~.-]")  # than letters, digits and marks that stay
 
 
@@ -69,8 +70,8 @@ class Item:
         whole = self.state()[0]
         if self.part.end is None:
             return whole
-        taken = round((self.part.end - self.part.start) * _BYTES_A_SECOND)
-        return min(taken, whole) if whole else taken
+        seconds = self.part.end - self.part.start
+        return round(min(seconds * _BYTES_A_SECOND, whole or _OF_COMMANDS))
 
     @property
     def state_read(self) -> tuple[int, int, int]:
