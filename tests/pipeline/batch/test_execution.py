@@ -15,6 +15,7 @@ from pipeline.batch.items import Item
         (Part(1.0), 90_000),
         (Part(1.0, 2.0), 32_000),
         (Part(1, 9), 90_000),
+        (Part(0, 1e308), 90_000),
     ],
 )
 def test_a_segment_is_as_large_as_it_is_long(tmp_path, part, size):
