@@ -2,31 +2,24 @@
 
 import ctypes
 
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of glibc's malloc.h
+_M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 _LARGE = 4 << 20  # bytes
 
 
-def keep_little(threads: int) -> None:
-    """Has malloc give large blocks back at once, and keep few places for small ones.
-
-    Blocks of 4 MiB and more come from the system each time.
+def give_back_large() -> None:
+    """Has malloc take blocks of 4 MiB and more from the system, and give them back at once.
 
     glibc's malloc begins so, but once a block of up to 32 MiB was freed it keeps blocks as large
     for the thread that had them. Over hours of audio, whose batches have many sizes, every
-    thread's place would grow to what the largest batches need. TensorFlow has more threads than
-    batches under way, and a place for every one would keep holes of its own. Other systems'
-    malloc is left as it is.
-
-    Args:
-        threads: batches under way at a time.
+    thread's place would grow to what the largest batches need. Other systems' malloc is left as
+    it is.
 
     References:
-        man 3 mallopt, M_MMAP_THRESHOLD and M_ARENA_MAX.
+        man 3 mallopt, M_MMAP_THRESHOLD.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _LARGE)
-        mallopt(_M_ARENA_MAX, max(2, threads))
 
 
 def give_back_freed() -> None:

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from features.archive import ArchiveReader
 from features.errors import DataError, KeraldiError
 from features.normalize import CmvnStats
-from pipeline.batch.allocation import give_back_freed, keep_little
+from pipeline.batch.allocation import give_back_freed, give_back_large
 from pipeline.batch.assembly import Assembly
 from pipeline.batch.exported import (
     ExportedNetwork,
@@ -48,7 +48,7 @@ _TRIMMED = 4
 
 def _load(model: str, callers: int) -> "Recogniser | ExportedNetwork":
     """A model dir's network, or an exported one without TensorFlow."""
-    keep_little(callers)
+    give_back_large()
     if is_exported(model):
         return ExportedNetwork(model)
     from pipeline.nnet.threads import one_thread_an_operation

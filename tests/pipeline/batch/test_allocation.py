@@ -21,7 +21,7 @@ libc.mallopt(-3, {4 * BLOCK})  # as after such a block was freed, whatever MALLO
 """
 LARGE = f"""
 if {{given_back}}:
-    allocation.keep_little(2)
+    allocation.give_back_large()
 libc.malloc({BLOCK})
 libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
 libc.fflush(None)
