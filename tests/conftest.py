@@ -1,6 +1,7 @@
 """What holds for all tests: their order, and less time spent on looking for garbage."""
 
 import gc
+from pathlib import Path
 
 import pytest
 
@@ -23,3 +24,17 @@ def pytest_collection_finish() -> None:
     """What collecting the tests has loaded stays to the end: nobody looks at it any more."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def gone():
+    """Tells whether a process has ended; its parent may not have been told yet."""
+
+    def ended(process: int) -> bool:
+        try:
+            stat = Path(f"/proc/{process}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        return stat.rpartition(")")[2].split()[0] == "Z"
+
+    return ended

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -17,15 +16,6 @@ def read(command: str) -> bytes:
         return printed.read()
 
 
-def gone(process: int) -> bool:
-    """Whether a process has ended; its parent may not have been told yet."""
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return state == "Z"
-
-
 def test_a_command_without_end_is_stopped(monkeypatch):
     monkeypatch.setattr(commands, "MOST_PIPED", 1 << 20)
     with pytest.raises(AudioError, match="'yes ': prints more than 1 MiB; write its"):
@@ -33,7 +23,9 @@ def test_a_command_without_end_is_stopped(monkeypatch):
 
 
 @pytest.mark.parametrize("silence", ["wait", "exec >&-; wait"])
-def test_a_silent_command_is_ended_with_its_children(tmp_path, monkeypatch, silence):
+def test_a_silent_command_is_ended_with_its_children(
+    tmp_path, monkeypatch, silence, gone
+):
     monkeypatch.setattr(commands, "MOST_SILENT_S", 0.3)
     child = tmp_path / "child"
     redirected = "" if silence == "wait" else ">&-"

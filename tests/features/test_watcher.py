@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -40,19 +39,10 @@ if __name__ == "__main__":
 """
 
 
-def gone(process: int) -> bool:
-    """Whether a process has ended; its parent may not have been told yet."""
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return state == "Z"
-
-
 @pytest.mark.parametrize(
     "end", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(3)", "sys.exit(3)"]
 )
-def test_no_command_outlives_its_process(tmp_path, end):
+def test_no_command_outlives_its_process(tmp_path, end, gone):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     ended = subprocess.run(

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import cloudpickle
@@ -198,16 +197,7 @@ COMMANDED = INTERRUPTED.replace(
 )
 
 
-def gone(process: int) -> bool:
-    """Whether a process has ended; its parent may not have been told yet."""
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return state == "Z"
-
-
-def test_an_interrupt_ends_the_commands_of_workers(tmp_path):
+def test_an_interrupt_ends_the_commands_of_workers(tmp_path, gone):
     program = tmp_path / "program.py"
     program.write_text(COMMANDED)
     children = [tmp_path / f"{number}.pid" for number in range(2)]
